@@ -1,0 +1,3 @@
+# Examples: each is a program of one page; the tests build and run them all.
+
+noinst_PROGRAMS = examples/01-tour

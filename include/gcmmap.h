@@ -1,0 +1,320 @@
+/*
+ * gcmmap: mapped memory that the Boehm-Demers-Weiser collector unmaps.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * For normal use two lines suffice:
+ *
+ *     gcmmap_region *r = gcmmap_open("words.txt", GCMMAP_READ);
+ *     const char *first = gcmmap_data(r);
+ *
+ * Keep `first`, or any pointer behind it, wherever the collector looks
+ * (registers, stacks, static data, heap objects, traced regions) and the file
+ * stays mapped.  Forget them all and the collector unmaps it.  There is nothing
+ * to free.
+ *
+ * Vocabulary
+ *
+ *   region     one mapping and its life.  Its handle is a gcmmap_region *: an
+ *              opaque GC-allocated object, which is the very memory that the
+ *              mapping lies on.  Hence a handle keeps the slices valid and a
+ *              slice keeps the handle valid.
+ *   slice      any pointer into a region, one past its end included; or the
+ *              two-word value gcmmap_slice.
+ *   release    what the collector does with a region that no pointer reaches:
+ *              its file and memory go, and its addresses can be used again.
+ *   revoke     gcmmap_close(): the file and its memory go now, the addresses
+ *              stay reserved, and fault, for as long as a pointer reaches them.
+ *
+ *      handle                        data                    data + size
+ *        |                            |                           |
+ *        v                            v                           v
+ *        +----------------------------+---------------------------+-----------+
+ *        | bytes of the page that     | the bytes asked for       | rest,     |
+ *        | come before `offset`       |                           | 1 byte up |
+ *        +----------------------------+---------------------------+-----------+
+ *        |<------------ one object of the collector's heap (or a row) ------->|
+ *
+ * What to know first
+ *
+ *   - The collector sees pointers, not integers, not pointers stored in memory
+ *     that it does not scan (malloc, shared or read-only mappings), not
+ *     pointers held by threads that it does not know.  What holds for objects
+ *     of GC_MALLOC holds for slices.
+ *   - Where the host switches interior pointers off (GC_set_all_interior_
+ *     pointers(0): Guile, ECL), a pointer in the heap counts only if it points to
+ *     the start of an object: keep the handle there beside the slice.  Pointers
+ *     on stacks and in registers always count.
+ *   - The collector is conservative: an integer that looks like a pointer can
+ *     keep a region a little longer than needed.  Use gcmmap_close() when the
+ *     moment matters.
+ *   - Reading a shared mapping whose file was truncated ends in SIGBUS, as with
+ *     mmap(2).
+ *   - gcmmap_map(), gcmmap_open(), gcmmap_alloc() and gcmmap_collect() may
+ *     collect, and finalizers may run inside them, just as inside GC_MALLOC.
+ *     Nothing else here does.
+ *
+ * Threads: every function may be called from any thread that the collector
+ * knows, at the same time.  None may be called from a signal handler, nor while
+ * holding the collector's allocation lock (as inside GC_call_with_alloc_lock, a
+ * disclaim procedure or a mark procedure).  Finalizers may call them all.
+ *
+ * Errors: functions that return int return 0, or -1 with errno set; functions
+ * that return a pointer return NULL with errno set.  A call that fails changes
+ * nothing.  Calls that succeed leave errno as it was.
+ */
+#ifndef GCMMAP_H
+#define GCMMAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* of a library built with hidden symbols */
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GCMMAP_VERSION_MAJOR 0
+#define GCMMAP_VERSION_MINOR 1
+
+/** Handle of a region.  Opaque, GC-allocated, never freed by hand. */
+typedef struct gcmmap_region gcmmap_region;
+
+/** A slice as a value.  The pointer in it keeps its region mapped. */
+typedef struct {
+    unsigned char *data;
+    size_t size; /* bytes */
+} gcmmap_slice;
+
+/*
+ * Access: combine.  At least one of READ, WRITE and EXEC is needed for a file.
+ * A file's mapping is shared (stores reach the file, other processes' stores
+ * are seen) unless GCMMAP_PRIVATE.
+ */
+#define GCMMAP_READ 0x1u    /* loads */
+#define GCMMAP_WRITE 0x2u   /* stores; includes GCMMAP_READ */
+#define GCMMAP_EXEC 0x4u    /* instruction fetches */
+#define GCMMAP_PRIVATE 0x8u /* copy-on-write: stores stay in this process */
+
+/*
+ * Contents.  Writable private memory (anonymous memory, and a file mapped with
+ * WRITE | PRIVATE) is traced: what it points to stays alive for as long as the
+ * region itself is reachable.  Other regions are not.
+ */
+#define GCMMAP_POINTER_FREE 0x10u /* never look for pointers in this region */
+
+/** For the size of gcmmap_map(): everything from the offset to the end. */
+#define GCMMAP_REST ((size_t)-1)
+
+/**
+ * Largest region, in bytes, that plain pointers can be followed into: 64 GiB
+ * (1 GiB where pointers have 32 bits).  Beyond it bdwgc's table of blocks
+ * becomes slow: HACKING.md, "Large regions".
+ */
+#if SIZE_MAX > 0xffffffffu
+#define GCMMAP_SIZE_MAX ((size_t)1 << 36)
+#else
+#define GCMMAP_SIZE_MAX ((size_t)1 << 30)
+#endif
+
+/**
+ * Map a whole file.
+ *
+ * The region lives as long as the handle or any pointer into its bytes is
+ * reachable, and is unmapped by the collector afterwards.  An empty file gives
+ * an empty region: its data is not NULL and its size is 0.
+ *
+ * \param path   file to map; opened and closed again inside the call, never
+ *               kept open.  The string is copied.
+ * \param flags  GCMMAP_READ, or GCMMAP_WRITE | ...; see "Access".
+ * \return  the handle, or NULL with errno set and nothing mapped:
+ *   EINVAL     flags ask for no access or contain unknown bits; path is NULL; or
+ *              path is a device that has no end (give gcmmap_map() a size)
+ *   EISDIR     path is a directory
+ *   ENODEV     path is something that cannot be mapped: a pipe, or a file
+ *              like those of /proc that has contents but no size
+ *   ENXIO      path is a socket
+ *   EOVERFLOW  the file is larger than GCMMAP_SIZE_MAX
+ *   EPERM      GCMMAP_EXEC, and the file system is mounted noexec
+ *   ENOMEM     no address space or map slots left, even after collections
+ *   EACCES, ENOENT, EMFILE ...   from open(2)
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+gcmmap_region *gcmmap_open(const char *path, unsigned flags);
+
+/**
+ * Map part of an open file, or of a device.
+ *
+ * Neither offset nor size needs any alignment: gcmmap_data() is the address of
+ * exactly the byte asked for.  For a regular file the range has to lie inside
+ * the file; a range of no bytes gives an empty region.
+ *
+ * \param fd      open for reading, and for writing too if the mapping is shared
+ *                and writable.  It stays the caller's and may be closed at once.
+ * \param offset  bytes from the start of the file.
+ * \param size    bytes, or GCMMAP_REST: from offset to the end of the file.
+ * \param flags   GCMMAP_READ, or GCMMAP_WRITE | ...; see "Access".
+ * \return  the handle, or NULL with errno set and nothing mapped:
+ *   EBADF      fd is not an open file descriptor, or was opened with O_PATH
+ *   EACCES     fd is not open for what flags ask
+ *   EINVAL     flags ask for no access or contain unknown bits; offset is
+ *              negative; or GCMMAP_REST on a device, which has no end
+ *   ENXIO      the range does not lie inside the file
+ *   EOVERFLOW  offset + size is not representable, or the size is larger than
+ *              GCMMAP_SIZE_MAX
+ *   EISDIR     fd is a directory
+ *   ENODEV     fd is something that cannot be mapped: a pipe, a socket, or a
+ *              file like those of /proc that has contents but no size
+ *   EPERM      GCMMAP_EXEC and a noexec file system, or a sealed memfd
+ *   ENOMEM     no address space or map slots left, even after collections
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
+
+/**
+ * Allocate anonymous memory: private, zeroed, page-aligned, given back to the
+ * kernel by the collector.  Pages cost memory only once they are touched.
+ *
+ * It is traced unless GCMMAP_POINTER_FREE: what it points to stays alive.  The
+ * pages behind the last one cannot be touched.
+ *
+ * \param size   bytes; 0 gives an empty region.
+ * \param flags  access; none at all means GCMMAP_WRITE.  GCMMAP_PRIVATE goes
+ *               without saying.
+ * \return  the handle, or NULL with errno set and nothing mapped:
+ *   EINVAL     flags contain unknown bits
+ *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX
+ *   ENOMEM     no address space or map slots left, even after collections
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+gcmmap_region *gcmmap_alloc(size_t size, unsigned flags);
+
+/**
+ * Address of the first byte asked for.  Store it, or any address up to one past
+ * the end, anywhere the collector looks: it keeps the region.
+ *
+ * \return  the address, or NULL with errno set:
+ *   EBADF   the region was closed
+ *   EINVAL  not a handle
+ * Since: 0.1
+ */
+void *gcmmap_data(const gcmmap_region *region);
+
+/**
+ * Number of bytes asked for; 0 if the region is empty or was closed or if this
+ * is not a handle (errno as for gcmmap_data()).
+ * Since: 0.1
+ */
+size_t gcmmap_size(const gcmmap_region *region);
+
+/**
+ * Data and size at once; {NULL, 0} where gcmmap_data() gives NULL.
+ * Since: 0.1
+ */
+gcmmap_slice gcmmap_bytes(const gcmmap_region *region);
+
+/**
+ * The region that a pointer belongs to.
+ *
+ * \param pointer  anything at all: an address inside a region, one past its end,
+ *                 a handle, or a pointer that has nothing to do with gcmmap.
+ * \return  the handle, closed regions included; NULL if the pointer belongs to
+ *          no region.  errno stays as it was.
+ * Since: 0.1
+ */
+gcmmap_region *gcmmap_of(const void *pointer);
+
+/**
+ * Bytes [from, to) of a slice, as a slice of the same memory.  No copy is made,
+ * and no limit overflows: only from <= to <= slice.size is accepted.
+ *
+ * \return  the sub-slice; its data is never NULL, even if it is empty, unless
+ *          slice.data is.  {NULL, 0} with errno set:
+ *   ERANGE  the range does not lie inside the slice
+ * Threads: any, the collector's or not.
+ * Since:   0.1
+ */
+gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to);
+
+/**
+ * Revoke a region: its file and memory are released before the call returns.
+ *
+ * Slices that are left fault on access (SIGSEGV) and never show anything else:
+ * their addresses stay reserved until the collector finds none of them.  What
+ * was written to a shared mapping reaches the file in the kernel's own time, as
+ * with munmap(2).  Closing a closed region does nothing and succeeds.
+ *
+ * \return  0, or -1 with errno set and nothing changed:
+ *   EINVAL  not a handle
+ *   ENOMEM  the kernel has no map slot left to put guard pages there, and
+ *           collections did not free any; the region stays open
+ * Threads: any; two closing at once both succeed.  May collect, if the kernel
+ *          is short of map slots.
+ * Since:   0.1
+ */
+int gcmmap_close(gcmmap_region *region);
+
+/**
+ * Unmap now, without a collection: the caller promises that no slice is left.
+ *
+ * As gcmmap_close(), but the addresses can be handed out again at once, so this
+ * is free() for a region: neither the handle nor any slice may be used after it.
+ * For programs that know the moment and want mapping without any collection.
+ *
+ * \return  0, or -1 with errno set and nothing changed:
+ *   EINVAL  not a handle (which is what a handle becomes here)
+ *   EBUSY   another thread is closing this region right now
+ *   ENOMEM  as for gcmmap_close()
+ * Threads: any.  May collect, if the kernel is short of map slots.
+ * Since:   0.1
+ */
+int gcmmap_unmap_now(gcmmap_region *region);
+
+/**
+ * Run a full collection and release every region that it finds dead.
+ *
+ * Finalizers that the collector has queued may run first, as in GC_gcollect().
+ * A slice in a dead object with a finalizer needs one more call.
+ *
+ * \return  number of regions released.
+ * Threads: any that the collector knows.  Collects, runs finalizers.
+ * Since:   0.1
+ */
+size_t gcmmap_collect(void);
+
+/** Counters of this process.  Bytes count whole pages. */
+typedef struct {
+    size_t n_live;         /* open regions */
+    size_t n_closed;       /* revoked, addresses not yet free */
+    size_t n_dying;        /* found dead, still mapped until the next finalization point */
+    size_t n_pooled;       /* reservations ready for reuse */
+    size_t n_mapped;       /* regions mapped since the start */
+    size_t n_released;     /* regions released by the collector since the start */
+    size_t n_unmapped_now; /* regions given back by gcmmap_unmap_now() */
+    size_t bytes_live;     /* mapped by open regions */
+    size_t bytes_traced;   /* of these, in regions whose contents are traced */
+    size_t bytes_dying;    /* mapped by dying regions */
+    size_t bytes_reserved; /* of the collector's heap: regions, pool, slack */
+    size_t n_collections;  /* collections that gcmmap itself asked for */
+    size_t reserved[12];   /* zero; for later versions */
+} gcmmap_stats;
+
+/**
+ * Fill in the counters.  Cheap: no system call, nothing is walked.
+ * Since: 0.1
+ */
+void gcmmap_get_stats(gcmmap_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
+#endif

@@ -1,0 +1,105 @@
+/*
+ * collector: all that the library asks of bdwgc.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A block is one large object of the collector's heap, of one of two kinds that
+ * are ours: plain blocks, in which nothing is ever looked for, and traced blocks,
+ * whose contents our mark hook reads.  Blocks start on a boundary of 4 KiB and
+ * every pointer into one keeps it.
+ *
+ * The latch: once allocated, a block is never reclaimed by the collector, because
+ * our disclaim procedure always refuses.  Only collector_free_block() ends it.  So
+ * the collector can never write objects into a file that is mapped on a block.
+ */
+#ifndef COLLECTOR_H
+#define COLLECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct collector_marker; /* a mark in progress */
+
+/* What the rooms above do when the collector has something to say. */
+struct collector_hooks {
+    /*
+     * At the end of each collection, for each block without a pointer to it.
+     * Lock held, other threads running.  No call into the collector but
+     * collector_is_reached() and collector_cycle(), no slow system call.
+     */
+    void (*unreached)(void *block);
+
+    /*
+     * Whenever a traced block is found reachable: hand its contents to
+     * collector_mark_words().  World stopped, possibly on several threads at
+     * once; may look up tables, must neither lock nor allocate.
+     */
+    void (*mark)(void *block, struct collector_marker *marker);
+
+    /*
+     * After a collection, where the host lets finalizers run.  No lock held.
+     * Returns whether it wants to be called after the next one too.
+     */
+    bool (*finalization_point)(void);
+};
+
+/*
+ * Once, before all else; again is harmless.  Initializes the collector if the
+ * host has not.  Must not be called with the lock held.
+ */
+void collector_start(const struct collector_hooks *hooks);
+
+/* Runs fn(arg) under the allocation lock.  fn must not call the collector. */
+void *collector_locked(void *(*fn)(void *arg), void *arg);
+
+/*
+ * A new block of n_bytes or NULL.  Its bytes are ordinary memory.  The caller
+ * keeps the pointer in sight until the registry knows the block.  May collect.
+ */
+void *collector_new_block(size_t n_bytes, bool traced);
+
+/* The block's memory is ordinary again, and nobody knows it any more. */
+void collector_free_block(void *block);
+
+/* Makes the heap larger by about n_bytes, in one piece if possible. */
+bool collector_grow(size_t n_bytes);
+
+/* The block that a pointer points into, or NULL; others' objects too. */
+void *collector_block_of(const void *pointer);
+
+/* Lock held, between the end of marking and the next collection. */
+bool collector_is_reached(const void *block);
+
+/* Number of the current collection; changes with each. */
+unsigned long collector_cycle(void);
+
+/*
+ * Lock held.  Takes bytes out of (or puts them back into) the account by which
+ * the collector decides when to collect: ours are not garbage to wait for.
+ */
+void collector_account(ptrdiff_t n_bytes);
+
+/* Lock not held.  Full collection; runs finalizers as the host has chosen. */
+void collector_collect(void);
+
+/* Lock not held.  The next collection is followed by finalization_point(). */
+void collector_want_finalization_point(void);
+
+/*
+ * Whether the collector finds out by write protection which traced pages change
+ * (incremental mode without the kernel's soft-dirty bits).  Memory put on a traced
+ * block must then be write-protected: the first store makes it writable.
+ */
+bool collector_protects_traced_blocks(void);
+
+/* In the mark hook: everything in [from, to) that looks like a pointer. */
+void collector_mark_words(struct collector_marker *marker, const void *from, const void *to);
+
+/* In the mark hook: one pointer to a block. */
+void collector_mark_pointer(struct collector_marker *marker, void *block);
+
+/* Keeps a pointer in sight of the collector up to here. */
+void collector_keep(const void *pointer);
+
+#endif

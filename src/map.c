@@ -1,0 +1,197 @@
+/*
+ * map: the public calls on regions.  Checks arguments, opens files, sets errno.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stdint.h>
+
+#include "gcmmap.h"
+#include "os.h"
+#include "region.h"
+
+#define ACCESS (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC)
+#define ALL_FLAGS (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE)
+
+/* off_t has no limit macro; it is a signed type. */
+#define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
+
+static int result_of(int error)
+{
+    if (error == 0)
+        return 0;
+    errno = error;
+    return -1;
+}
+
+static bool is_traced(unsigned flags)
+{
+    return (flags & GCMMAP_WRITE) && (flags & GCMMAP_PRIVATE) && !(flags & GCMMAP_POINTER_FREE);
+}
+
+static int check_flags(unsigned flags)
+{
+    return (flags & ACCESS) == 0 || (flags & ~ALL_FLAGS) != 0 ? EINVAL : 0;
+}
+
+/* A file without an end to measure against. */
+static int check_device_range(off_t offset, size_t size)
+{
+    if (size == GCMMAP_REST)
+        return EINVAL;
+    return (uintmax_t)size > (uintmax_t)(OFFSET_MAX - offset) ? EOVERFLOW : 0;
+}
+
+static int check_file_range(const struct os_file *file, off_t offset, size_t *size)
+{
+    uintmax_t rest;
+
+    if (*size != GCMMAP_REST && (uintmax_t)*size > (uintmax_t)(OFFSET_MAX - offset))
+        return EOVERFLOW;
+    if (offset > file->size)
+        return ENXIO;
+    rest = (uintmax_t)(file->size - offset);
+    if (*size == GCMMAP_REST)
+        *size = rest < GCMMAP_REST ? (size_t)rest : GCMMAP_REST - 1;
+    return *size > rest ? ENXIO : 0;
+}
+
+/* Resolves GCMMAP_REST and tells whether a mapping of the file can fail half-way. */
+static int check_file(int fd, off_t offset, size_t *size, bool *direct)
+{
+    struct os_file file;
+    int error = offset < 0 ? EINVAL : os_describe(fd, &file);
+
+    if (error != 0)
+        return error;
+    *direct = file.type == OS_FILE_REGULAR;
+    switch (file.type) {
+    case OS_FILE_DIRECTORY:
+        return EISDIR;
+    case OS_FILE_STREAM:
+        return ENODEV;
+    case OS_FILE_DEVICE:
+        error = check_device_range(offset, *size);
+        break;
+    case OS_FILE_REGULAR:
+        if (file.size == 0 && os_has_hidden_contents(fd))
+            return ENODEV;
+        error = check_file_range(&file, offset, size);
+        break;
+    }
+    if (error == 0 && *size > GCMMAP_SIZE_MAX)
+        error = EOVERFLOW;
+    return error;
+}
+
+static int map(int fd, off_t offset, size_t size, unsigned flags, gcmmap_region **handle)
+{
+    struct region_request request = { .mapping = { .fd = fd, .access = flags },
+                                      .traced = is_traced(flags) };
+    int error = check_flags(flags);
+
+    if (error == 0)
+        error = check_file(fd, offset, &size, &request.mapping.direct);
+    if (error == 0)
+        error = os_check_access(fd, flags);
+    if (error != 0)
+        return error;
+    request.head = (size_t)(offset % (off_t)os_page_size());
+    request.mapping.offset = offset - (off_t)request.head;
+    request.n_bytes = size;
+    return region_create(&request, handle);
+}
+
+gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags)
+{
+    gcmmap_region *handle = NULL;
+
+    (void)result_of(map(fd, offset, size, flags, &handle));
+    return handle;
+}
+
+gcmmap_region *gcmmap_open(const char *path, unsigned flags)
+{
+    bool writable = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
+    gcmmap_region *handle = NULL;
+    int fd = -1;
+    int error = path == NULL ? EINVAL : check_flags(flags);
+
+    if (error == 0)
+        error = os_open(path, writable, &fd);
+    if (error == 0) {
+        error = map(fd, 0, GCMMAP_REST, flags, &handle);
+        os_close(fd);
+    }
+    (void)result_of(error);
+    return handle;
+}
+
+gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
+{
+    struct region_request request = { .mapping = { .fd = -1 }, .n_bytes = size };
+    gcmmap_region *handle = NULL;
+    int error = 0;
+
+    if ((flags & ACCESS) == 0)
+        flags |= GCMMAP_READ | GCMMAP_WRITE;
+    flags |= GCMMAP_PRIVATE;
+    error = check_flags(flags);
+    if (error == 0 && size > GCMMAP_SIZE_MAX)
+        error = EOVERFLOW;
+    if (error == 0) {
+        request.mapping.access = flags;
+        request.traced = is_traced(flags);
+        error = region_create(&request, &handle);
+    }
+    (void)result_of(error);
+    return handle;
+}
+
+void *gcmmap_data(const gcmmap_region *region)
+{
+    struct region_view view;
+
+    (void)result_of(region_view(region, &view));
+    return view.data;
+}
+
+size_t gcmmap_size(const gcmmap_region *region)
+{
+    struct region_view view;
+
+    (void)result_of(region_view(region, &view));
+    return view.n_bytes;
+}
+
+gcmmap_slice gcmmap_bytes(const gcmmap_region *region)
+{
+    struct region_view view;
+
+    (void)result_of(region_view(region, &view));
+    return (gcmmap_slice){ view.data, view.n_bytes };
+}
+
+gcmmap_region *gcmmap_of(const void *pointer)
+{
+    return region_of(pointer);
+}
+
+int gcmmap_close(gcmmap_region *region)
+{
+    return result_of(region_close(region));
+}
+
+int gcmmap_unmap_now(gcmmap_region *region)
+{
+    return result_of(region_unmap_now(region));
+}
+
+size_t gcmmap_collect(void)
+{
+    int saved_errno = errno;
+    size_t n_released = region_collect();
+
+    errno = saved_errno;
+    return n_released;
+}

@@ -1,0 +1,74 @@
+/*
+ * os: every system call of the library, and nothing else.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Functions return 0 or a positive errno and leave errno itself alone.
+ * Addresses and sizes are multiples of os_page_size() unless said otherwise.
+ */
+#ifndef OS_H
+#define OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+size_t os_page_size(void);
+
+enum os_file_type {
+    OS_FILE_REGULAR,   /* has a size */
+    OS_FILE_DEVICE,    /* may take mappings, has no end */
+    OS_FILE_DIRECTORY,
+    OS_FILE_STREAM,    /* pipe, socket, terminal: never takes a mapping */
+};
+
+struct os_file {
+    enum os_file_type type;
+    off_t size; /* bytes; 0 unless regular */
+};
+
+/* Never blocks, not even on a FIFO without a writer. */
+int os_open(const char *path, bool writable, int *fd);
+void os_close(int fd);
+int os_describe(int fd, struct os_file *file);
+
+/* Whether fd was opened for what the access flags need; as mmap(2) would say. */
+int os_check_access(int fd, unsigned access);
+
+/* Whether a file that claims size 0 has contents all the same (/proc, /sys). */
+bool os_has_hidden_contents(int fd);
+
+/* What to put somewhere. */
+struct os_mapping {
+    int fd;          /* -1: anonymous, zeroed */
+    off_t offset;    /* of the page in fd */
+    unsigned access; /* GCMMAP_READ ...; GCMMAP_PRIVATE */
+    bool direct;     /* mapping this file never fails half-way: see os_map() */
+};
+
+/*
+ * Replaces the pages of [at, at + n_bytes), which the caller owns, by the
+ * mapping.  On failure they are inaccessible, as after os_vacate().
+ */
+int os_map(void *at, size_t n_bytes, const struct os_mapping *what);
+
+/* Replaces the pages by inaccessible ones that cost no memory. */
+int os_vacate(void *at, size_t n_bytes);
+
+/* Replaces the pages by ordinary zeroed read-write memory. */
+int os_restore(void *at, size_t n_bytes);
+
+/*
+ * Pages of a private mapping that hold anything written by this process.
+ * written[i] is set for each of the n_pages; ENOTSUP where the system does not
+ * tell.  Async-signal-safe, allocates nothing: runs while the world is stopped.
+ */
+int os_written_pages(const void *at, size_t n_pages, bool *written);
+
+/* Calls fn in the child of each fork, before it runs anything else. */
+int os_on_fork_in_child(void (*fn)(void));
+
+void os_yield(void);
+
+#endif

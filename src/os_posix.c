@@ -1,0 +1,188 @@
+/*
+ * os_posix: the part of os.h that any Unix with mmap can do.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gcmmap.h"
+#include "os.h"
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+#ifndef O_CLOEXEC
+#define O_CLOEXEC 0
+#endif
+
+/* The error of a call just made; errno goes back to what it was before. */
+static int outcome(bool failed, int saved_errno)
+{
+    int error = failed ? errno : 0;
+
+    errno = saved_errno;
+    return error;
+}
+
+size_t os_page_size(void)
+{
+    static size_t size; /* racing threads store the same value */
+    size_t known = __atomic_load_n(&size, __ATOMIC_RELAXED);
+
+    if (known == 0) {
+        known = (size_t)sysconf(_SC_PAGESIZE);
+        __atomic_store_n(&size, known, __ATOMIC_RELAXED);
+    }
+    return known;
+}
+
+int os_open(const char *path, bool writable, int *fd)
+{
+    /* O_NONBLOCK: a FIFO without a writer would block us for ever. */
+    int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int saved_errno = errno;
+
+    *fd = open(path, flags);
+    return outcome(*fd < 0, saved_errno);
+}
+
+void os_close(int fd)
+{
+    int saved_errno = errno;
+
+    /* Nothing was written through fd, so there is no error to lose. */
+    (void)outcome(close(fd) < 0, saved_errno);
+}
+
+int os_describe(int fd, struct os_file *file)
+{
+    struct stat status;
+    int saved_errno = errno;
+    int error = outcome(fstat(fd, &status) < 0, saved_errno);
+
+    if (error != 0)
+        return error;
+    file->size = 0;
+    if (S_ISREG(status.st_mode)) {
+        file->type = OS_FILE_REGULAR;
+        file->size = status.st_size;
+    } else if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
+        file->type = OS_FILE_DEVICE;
+    } else if (S_ISDIR(status.st_mode)) {
+        file->type = OS_FILE_DIRECTORY;
+    } else {
+        file->type = OS_FILE_STREAM;
+    }
+    return 0;
+}
+
+bool os_has_hidden_contents(int fd)
+{
+    char byte;
+    struct os_file file;
+    int saved_errno = errno;
+
+    /* The second look tells a file of /proc from one that grew just now. */
+    return outcome(pread(fd, &byte, 1, 0) != 1, saved_errno) == 0 && os_describe(fd, &file) == 0 &&
+           file.type == OS_FILE_REGULAR && file.size == 0;
+}
+
+int os_check_access(int fd, unsigned access)
+{
+    int saved_errno = errno;
+    int mode = fcntl(fd, F_GETFL);
+    int error = outcome(mode < 0, saved_errno);
+
+    if (error != 0)
+        return error;
+#ifdef O_PATH
+    if (mode & O_PATH)
+        return EBADF;
+#endif
+    mode &= O_ACCMODE;
+    if (mode == O_RDWR)
+        return 0;
+    return mode == O_WRONLY || ((access & GCMMAP_WRITE) && !(access & GCMMAP_PRIVATE)) ? EACCES
+                                                                                       : 0;
+}
+
+static int protection_of(unsigned access)
+{
+    int protection = PROT_NONE;
+
+    if (access & (GCMMAP_READ | GCMMAP_WRITE))
+        protection |= PROT_READ;
+    if (access & GCMMAP_WRITE)
+        protection |= PROT_WRITE;
+    if (access & GCMMAP_EXEC)
+        protection |= PROT_EXEC;
+    return protection;
+}
+
+static int map_fixed(void *at, size_t n_bytes, int protection, int flags, int fd, off_t offset)
+{
+    int saved_errno = errno;
+
+    return outcome(mmap(at, n_bytes, protection, flags | MAP_FIXED, fd, offset) == MAP_FAILED,
+                   saved_errno);
+}
+
+/*
+ * Kernels before 6.12 unmap the old pages before they ask the driver.  If it then says
+ * no, there is a hole in the collector's heap for another thread's mmap to land in.  So
+ * ask somewhere else first.
+ */
+static int try_elsewhere(size_t n_bytes, int protection, int flags, int fd, off_t offset)
+{
+    int saved_errno = errno;
+    void *trial = mmap(NULL, n_bytes, protection, flags, fd, offset);
+    int error = outcome(trial == MAP_FAILED, saved_errno);
+
+    if (error == 0)
+        (void)munmap(trial, n_bytes);
+    return error;
+}
+
+int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
+{
+    int protection = protection_of(what->access);
+    int flags = what->access & GCMMAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+    int error = 0;
+
+    if (what->fd < 0)
+        flags |= MAP_ANONYMOUS | MAP_NORESERVE;
+    else if (!what->direct)
+        error = try_elsewhere(n_bytes, protection, flags, what->fd, what->offset);
+    if (error != 0)
+        return error;
+    error = map_fixed(at, n_bytes, protection, flags, what->fd, what->offset);
+    if (error != 0)
+        (void)os_vacate(at, n_bytes);
+    return error;
+}
+
+int os_vacate(void *at, size_t n_bytes)
+{
+    return map_fixed(at, n_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+int os_restore(void *at, size_t n_bytes)
+{
+    return map_fixed(at, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+int os_on_fork_in_child(void (*fn)(void))
+{
+    return pthread_atfork(NULL, NULL, fn);
+}
+
+void os_yield(void)
+{
+    (void)sched_yield();
+}

@@ -1,0 +1,621 @@
+/*
+ * region: states, release, pacing of our own collections.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "region.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "collector.h"
+#include "registry.h"
+#include "reserve.h"
+#include "roots.h"
+
+enum region_state { MAPPING, LIVE, CLOSING, CLOSED, UNMAPPING, DYING };
+
+struct region {
+    struct region *next; /* among the dying */
+    struct reservation *at;
+    size_t head;
+    size_t n_bytes;
+    size_t n_mapped; /* bytes of pages from reserve_start(); 0 once they are vacated */
+    enum region_state state;
+    unsigned n_closers;  /* threads at work in CLOSING ... */
+    bool pages_are_gone; /* ... one of which was successful */
+    bool traced;
+    bool of_file;
+    bool charged; /* private and writable: its pages cost memory */
+};
+
+/*
+ * When we collect of our own accord: after so many maps, or bytes of address space, or
+ * bytes that may cost memory, since the last collection of whoever's; and never before
+ * half as much as is live has been mapped anew, so that the work stays proportional.
+ */
+#define PACE_REGIONS 1024u
+#define PACE_BYTES ((size_t)1 << (sizeof(size_t) > 4 ? 34 : 29)) /* 16 GiB; 512 MiB on 32 bits */
+#define PACE_CHARGED_BYTES ((size_t)256 << 20)
+
+/* All of these under the collector's lock. */
+static struct region *dying;     /* not yet drained */
+static struct region *releasing; /* being drained, by one thread at a time */
+static bool is_draining;
+static gcmmap_stats stats;
+static size_t bytes_charged_live;
+static struct {
+    unsigned long cycle;
+    size_t n_regions, bytes, bytes_charged;
+} since_collection;
+
+static atomic_size_t n_dying_hint; /* may be read without the lock */
+
+static size_t min_gap(size_t least, size_t live)
+{
+    return live / 2 > least ? live / 2 : least;
+}
+
+static unsigned char *data_of(const struct region *region)
+{
+    return reserve_start(region->at) + region->head;
+}
+
+static void count_as_live(const struct region *region, ptrdiff_t sign)
+{
+    size_t n_bytes = (size_t)sign * region->n_mapped; /* wraps as it should */
+
+    stats.n_live += (size_t)sign;
+    stats.bytes_live += n_bytes;
+    if (region->traced)
+        stats.bytes_traced += n_bytes;
+    if (region->charged)
+        bytes_charged_live += n_bytes;
+}
+
+/* ---- what the collector tells us ----------------------------------------- */
+
+static struct region *region_on(const struct reservation *reservation)
+{
+    return reservation != NULL ? reservation->user : NULL;
+}
+
+static void block_is_unreached(void *block)
+{
+    struct reservation *reservation = registry_find(block);
+    struct region *region = region_on(reservation);
+
+    if (region == NULL || (region->state != LIVE && region->state != CLOSED) ||
+        reserve_is_reached(reservation))
+        return;
+    if (region->state == LIVE) {
+        count_as_live(region, -1);
+        stats.bytes_dying += region->n_mapped;
+    } else {
+        stats.n_closed--;
+    }
+    stats.n_dying++;
+    region->state = DYING;
+    region->next = dying;
+    dying = region;
+    atomic_fetch_add_explicit(&n_dying_hint, 1, memory_order_relaxed);
+}
+
+static void mark_block(void *block, struct collector_marker *marker)
+{
+    const struct reservation *reservation = registry_find(block);
+    const struct region *region = region_on(reservation);
+    size_t from, to;
+
+    /* Nothing else is readable, and nothing else holds anything. */
+    if (region == NULL || region->state != LIVE || !region->traced)
+        return;
+    reserve_mark_row(reservation, block, marker, &from, &to);
+    if (to > region->n_mapped)
+        to = region->n_mapped;
+    if (from < to)
+        roots_scan(marker, reserve_start(reservation) + from, to - from, region->of_file);
+}
+
+/* ---- release -------------------------------------------------------------- */
+
+static void *begin_drain(void *arg)
+{
+    (void)arg;
+    if (is_draining || dying == NULL)
+        return NULL;
+    is_draining = true;
+    releasing = dying;
+    dying = NULL;
+    atomic_store_explicit(&n_dying_hint, 0, memory_order_relaxed);
+    return releasing;
+}
+
+static size_t length_of(const struct region *list)
+{
+    size_t n = 0;
+
+    for (; list != NULL; list = list->next)
+        n++;
+    return n;
+}
+
+static int by_descending_address(const void *left, const void *right)
+{
+    const struct region *a = *(struct region *const *)left, *b = *(struct region *const *)right;
+
+    /* hidden_block is a complement: it falls where addresses rise. */
+    return (a->at->hidden_block > b->at->hidden_block) -
+           (a->at->hidden_block < b->at->hidden_block);
+}
+
+/* Highest address first, so that the pool hands out the lowest first. */
+static struct region *sort(struct region *list, size_t n)
+{
+    struct region **all = n > 1 ? malloc(n * sizeof(struct region *)) : NULL;
+
+    if (all == NULL)
+        return list; /* more system calls, same result */
+    for (size_t i = 0; i < n; i++, list = list->next)
+        all[i] = list;
+    qsort(all, n, sizeof(struct region *), by_descending_address);
+    for (size_t i = 0; i < n; i++)
+        all[i]->next = i + 1 < n ? all[i + 1] : NULL;
+    list = all[0];
+    free(all);
+    return list;
+}
+
+static bool vacate(struct region *region)
+{
+    if (region->n_mapped != 0 && os_vacate(reserve_start(region->at), region->n_mapped) == 0)
+        region->n_mapped = 0;
+    return region->n_mapped == 0;
+}
+
+/* Adjacent reservations, from the highest down to the lowest, in one call. */
+static void vacate_neighbours(struct region *first, const struct region *last)
+{
+    unsigned char *start = reserve_start(last->at);
+    unsigned char *end = reserve_start(first->at) + first->n_mapped;
+
+    if (first != last && start < end && os_vacate(start, (size_t)(end - start)) == 0) {
+        for (; first != last; first = first->next)
+            first->n_mapped = 0;
+        first->n_mapped = 0;
+    } else {
+        for (; first != last; first = first->next)
+            (void)vacate(first);
+        (void)vacate(first);
+    }
+}
+
+static void vacate_all(struct region *list)
+{
+    while (list != NULL) {
+        struct region *last = list;
+
+        while (last->next != NULL &&
+               reserve_start(last->next->at) + last->next->at->n_bytes == reserve_start(last->at))
+            last = last->next;
+        vacate_neighbours(list, last);
+        list = last->next;
+    }
+}
+
+static void *end_drain(void *arg)
+{
+    struct region **released = arg, **end = released;
+    struct region *list = *released;
+
+    *released = NULL;
+    while (list != NULL) {
+        struct region *next = list->next;
+
+        if (list->n_mapped == 0) {
+            reserve_put(list->at);
+            *end = list;
+            end = &list->next;
+            stats.n_dying--;
+            stats.n_released++;
+        } else { /* no map slot even for that: at the next occasion */
+            list->next = dying;
+            dying = list;
+        }
+        list = next;
+    }
+    *end = NULL;
+    releasing = NULL;
+    is_draining = false;
+    stats.bytes_dying = 0;
+    for (list = dying; list != NULL; list = list->next)
+        stats.bytes_dying += list->n_mapped;
+    return NULL;
+}
+
+static size_t drain(void)
+{
+    struct region *list;
+    size_t n_released = 0;
+
+    if (atomic_load_explicit(&n_dying_hint, memory_order_relaxed) == 0)
+        return 0;
+    list = collector_locked(begin_drain, NULL);
+    if (list == NULL)
+        return 0;
+    list = sort(list, length_of(list));
+    vacate_all(list);
+    collector_locked(end_drain, &list);
+    for (struct region *next; list != NULL; list = next, n_released++) {
+        next = list->next;
+        free(list);
+    }
+    return n_released;
+}
+
+static void *is_any_left(void *arg)
+{
+    return stats.n_live + stats.n_closed + stats.n_dying > 0 ? arg : NULL;
+}
+
+static bool finalization_point(void)
+{
+    (void)drain();
+    return collector_locked(is_any_left, &stats) != NULL;
+}
+
+/* The thread that drained in the parent is not here to finish it. */
+static void after_fork_in_child(void)
+{
+    struct region **end = &dying;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = releasing;
+    releasing = NULL;
+    is_draining = false;
+    if (dying != NULL)
+        atomic_store(&n_dying_hint, 1);
+}
+
+static void start(void)
+{
+    static const struct collector_hooks hooks = { block_is_unreached, mark_block,
+                                                  finalization_point };
+    static atomic_bool is_registered;
+
+    collector_start(&hooks);
+    if (!atomic_load_explicit(&is_registered, memory_order_relaxed) &&
+        !atomic_exchange(&is_registered, true))
+        (void)os_on_fork_in_child(after_fork_in_child);
+}
+
+static void *read_n_released(void *arg)
+{
+    *(size_t *)arg = stats.n_released;
+    return arg;
+}
+
+static void *count_collection(void *arg)
+{
+    stats.n_collections++;
+    since_collection.cycle = 0; /* also where the host has switched collections off */
+    return arg;
+}
+
+static void *others_are_draining(void *arg)
+{
+    return is_draining ? arg : NULL;
+}
+
+static void collect_and_drain(void)
+{
+    collector_collect();
+    collector_locked(count_collection, NULL);
+    while (collector_locked(others_are_draining, &stats) != NULL)
+        os_yield();
+    (void)drain();
+}
+
+size_t region_collect(void)
+{
+    size_t before, after;
+
+    start();
+    collector_locked(read_n_released, &before);
+    collect_and_drain();
+    collector_locked(read_n_released, &after);
+    return after - before;
+}
+
+/* ---- creation ------------------------------------------------------------- */
+
+static void note_cycle(void)
+{
+    if (since_collection.cycle == collector_cycle())
+        return;
+    since_collection.cycle = collector_cycle();
+    since_collection.n_regions = since_collection.bytes = since_collection.bytes_charged = 0;
+}
+
+static void *is_collection_due(void *arg)
+{
+    note_cycle();
+    return since_collection.n_regions >= min_gap(PACE_REGIONS, stats.n_live) ||
+                   since_collection.bytes >= min_gap(PACE_BYTES, stats.bytes_live) ||
+                   since_collection.bytes_charged >=
+                       min_gap(PACE_CHARGED_BYTES, bytes_charged_live)
+               ? arg
+               : NULL;
+}
+
+static void *set_live(void *arg)
+{
+    struct region *region = arg;
+
+    region->state = LIVE;
+    region->at->user = region;
+    count_as_live(region, 1);
+    stats.n_mapped++;
+    note_cycle();
+    since_collection.n_regions++;
+    since_collection.bytes += region->at->n_bytes;
+    if (region->charged)
+        since_collection.bytes_charged += region->n_mapped;
+    return NULL;
+}
+
+static void *put_back(void *arg)
+{
+    reserve_put(arg);
+    return NULL;
+}
+
+static size_t round_to_pages(size_t n_bytes)
+{
+    size_t page = os_page_size();
+
+    return (n_bytes + page - 1) & ~(page - 1);
+}
+
+static int try_to_map(struct region *region, const struct region_request *request)
+{
+    struct os_mapping mapping = request->mapping;
+    int error = 0;
+
+    /* One byte more than asked for: a pointer past the end must belong to us. */
+    region->at = reserve_take(round_to_pages(region->head + region->n_bytes + 1), region->traced);
+    if (region->at == NULL)
+        return ENOMEM;
+    if (region->traced && collector_protects_traced_blocks())
+        mapping.access = (mapping.access & ~GCMMAP_WRITE) | GCMMAP_READ;
+    if (region->n_mapped != 0)
+        error = os_map(reserve_start(region->at), region->n_mapped, &mapping);
+    if (error != 0)
+        collector_locked(put_back, region->at);
+    return error;
+}
+
+int region_create(const struct region_request *request, gcmmap_region **handle)
+{
+    struct region *region = calloc(1, sizeof *region);
+    int error = ENOMEM;
+
+    if (region == NULL)
+        return error;
+    start();
+    region->head = request->head;
+    region->n_bytes = request->n_bytes;
+    region->n_mapped =
+        request->n_bytes != 0 ? round_to_pages(request->head + request->n_bytes) : 0;
+    region->traced = request->traced;
+    region->of_file = request->mapping.fd >= 0;
+    region->charged =
+        (~request->mapping.access & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == 0; /* both are set */
+
+    if (collector_locked(is_collection_due, region) != NULL)
+        collect_and_drain();
+    else
+        (void)drain();
+    /* On shortage collect; and again, for what finalizers held in the first round. */
+    for (int n_collections = 0; n_collections <= 2; n_collections++) {
+        if (n_collections > 0)
+            collect_and_drain();
+        error = try_to_map(region, request);
+        if (error != ENOMEM)
+            break;
+    }
+    if (error != 0) {
+        free(region);
+        return error;
+    }
+    *handle = reserve_block(region->at); /* in sight before it can be found dead */
+    collector_locked(set_live, region);
+    collector_want_finalization_point();
+    collector_keep(*handle);
+    return 0;
+}
+
+/* ---- looking up ------------------------------------------------------------ */
+
+static struct region *region_with(const gcmmap_region *handle)
+{
+    struct reservation *reservation = handle != NULL ? registry_find(handle) : NULL;
+
+    if (reservation == NULL || reserve_block(reservation) != (const void *)handle)
+        return NULL;
+    return reservation->user;
+}
+
+struct view_call {
+    const gcmmap_region *handle;
+    struct region_view *view;
+    int error;
+};
+
+static void *view_locked(void *arg)
+{
+    struct view_call *call = arg;
+    const struct region *region = region_with(call->handle);
+
+    *call->view = (struct region_view){ 0 };
+    if (region == NULL || region->state == UNMAPPING || region->state == DYING) {
+        call->error = EINVAL;
+        return NULL;
+    }
+    call->view->handle = reserve_block(region->at);
+    if (region->state != LIVE) {
+        call->error = EBADF;
+        return NULL;
+    }
+    call->view->data = data_of(region);
+    call->view->n_bytes = region->n_bytes;
+    return NULL;
+}
+
+int region_view(const gcmmap_region *handle, struct region_view *view)
+{
+    struct view_call call = { handle, view, 0 };
+
+    start();
+    collector_locked(view_locked, &call);
+    return call.error;
+}
+
+static void *find_locked(void *arg)
+{
+    const unsigned char *pointer = arg;
+    const void *block = collector_block_of(pointer);
+    const struct reservation *reservation = block != NULL ? registry_find(block) : NULL;
+    const struct region *region = region_on(reservation);
+
+    if (region == NULL || region->state == UNMAPPING || region->state == DYING)
+        return NULL;
+    if (pointer != reserve_block(reservation) &&
+        (pointer < data_of(region) || pointer > data_of(region) + region->n_bytes))
+        return NULL;
+    return reserve_block(reservation);
+}
+
+gcmmap_region *region_of(const void *pointer)
+{
+    start();
+    return collector_locked(find_locked, (void *)pointer);
+}
+
+/* ---- closing ---------------------------------------------------------------- */
+
+struct close_call {
+    gcmmap_region *handle;
+    struct region *region;
+    bool for_good; /* unmap_now */
+    int error;
+};
+
+static void *begin_close(void *arg)
+{
+    struct close_call *call = arg;
+    struct region *region = region_with(call->handle);
+
+    call->region = NULL;
+    call->error = 0;
+    if (region == NULL || region->state == UNMAPPING || region->state == DYING) {
+        call->error = EINVAL;
+    } else if (call->for_good) {
+        if (region->state == CLOSING) {
+            call->error = EBUSY;
+            return NULL;
+        }
+        if (region->state == LIVE)
+            count_as_live(region, -1);
+        else
+            stats.n_closed--;
+        region->state = UNMAPPING;
+        call->region = region;
+    } else if (region->state != CLOSED) {
+        /* Several at once do the same work, so that none has to wait for another. */
+        if (region->state == LIVE)
+            count_as_live(region, -1);
+        region->state = CLOSING;
+        region->n_closers++;
+        call->region = region;
+    }
+    return NULL;
+}
+
+static void *end_close(void *arg)
+{
+    struct close_call *call = arg;
+    struct region *region = call->region;
+
+    if (call->for_good && call->error == 0) {
+        stats.n_unmapped_now++;
+        reserve_put(region->at);
+        return NULL;
+    }
+    if (!call->for_good) {
+        region->pages_are_gone |= call->error == 0;
+        if (--region->n_closers > 0)
+            return NULL;
+    }
+    if (region->pages_are_gone) {
+        region->state = CLOSED;
+        region->n_mapped = 0;
+        stats.n_closed++;
+    } else {
+        region->state = LIVE;
+        count_as_live(region, 1);
+    }
+    return NULL;
+}
+
+static int close_now(gcmmap_region *handle, bool for_good)
+{
+    struct close_call call = { .handle = handle, .for_good = for_good };
+
+    start();
+    collector_locked(begin_close, &call);
+    if (call.region == NULL)
+        return call.error;
+    for (int n_collections = 0; n_collections <= 2; n_collections++) {
+        if (n_collections > 0)
+            collect_and_drain();
+        call.error = call.region->n_mapped == 0
+                         ? 0
+                         : os_vacate(reserve_start(call.region->at), call.region->n_mapped);
+        if (call.error != ENOMEM)
+            break;
+    }
+    collector_locked(end_close, &call);
+    if (for_good && call.error == 0)
+        free(call.region);
+    collector_keep(handle);
+    return call.error;
+}
+
+int region_close(gcmmap_region *handle)
+{
+    return close_now(handle, false);
+}
+
+int region_unmap_now(gcmmap_region *handle)
+{
+    return close_now(handle, true);
+}
+
+static void *get_stats_locked(void *arg)
+{
+    gcmmap_stats *result = arg;
+    struct reserve_stats reserved = reserve_get_stats();
+
+    *result = stats;
+    result->n_pooled = reserved.n_pooled;
+    result->bytes_reserved = reserved.bytes_reserved;
+    return NULL;
+}
+
+void region_get_stats(gcmmap_stats *result)
+{
+    collector_locked(get_stats_locked, result);
+}

@@ -1,0 +1,12 @@
+/*
+ * report: what is there to see.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "gcmmap.h"
+#include "region.h"
+
+void gcmmap_get_stats(gcmmap_stats *stats)
+{
+    region_get_stats(stats);
+}

@@ -1,0 +1,22 @@
+/*
+ * roots: the contents of traced regions, as the collector's marker sees them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef ROOTS_H
+#define ROOTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct collector_marker;
+
+/*
+ * In the mark hook: marks what the private pages [from, from + n_bytes) point to.
+ * Pages that were never written are neither read nor faulted in; where the
+ * system does not tell which were, all are read.
+ */
+void roots_scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
+                bool of_file);
+
+#endif

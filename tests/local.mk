@@ -1,0 +1,18 @@
+# Tests: one file for one behaviour, named by a sentence; TAP.
+
+TEST_EXTENSIONS = .sh
+AM_TESTS_ENVIRONMENT = top_srcdir='$(top_srcdir)' top_builddir='$(top_builddir)' CC='$(CC)'; \
+	export top_srcdir top_builddir CC;
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)
+
+check_PROGRAMS = $(c_tests)
+TESTS = $(c_tests) $(shell_tests)
+EXTRA_DIST += $(shell_tests) tests/tap.h
+
+shell_tests =
+
+# Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
+c_tests = \
+	tests/dropped-regions-go

@@ -1,0 +1,304 @@
+/*
+ * tap: what the tests share.  Results as TAP, files, witnesses, deaths.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef TAP_H
+#define TAP_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#define GC_THREADS
+#include <gc/gc.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gcmmap.h"
+
+/* ---- results ------------------------------------------------------------- */
+
+static int tap_n, tap_n_failed;
+
+__attribute__((format(printf, 2, 3))) static inline bool ok(bool passed, const char *format, ...)
+{
+    va_list arguments;
+
+    printf("%sok %d - ", passed ? "" : "not ", ++tap_n);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+    tap_n_failed += !passed;
+    return passed;
+}
+
+__attribute__((format(printf, 1, 2))) static inline void note(const char *format, ...)
+{
+    va_list arguments;
+
+    printf("# ");
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static inline int done_testing(void)
+{
+    printf("1..%d\n", tap_n);
+    return tap_n_failed != 0;
+}
+
+static inline void skip_all(const char *why)
+{
+    printf("1..0 # SKIP %s\n", why);
+    exit(0);
+}
+
+/* For set-up that no test is about. */
+static inline void need(bool condition, const char *what)
+{
+    if (condition)
+        return;
+    printf("Bail out! %s: %s\n", what, strerror(errno));
+    exit(99);
+}
+
+/* A call's result was NULL or -1, and errno is exactly this.  Set errno to 0 before. */
+static inline bool gives_errno(intptr_t result, int wanted, const char *what)
+{
+    int got = errno;
+    bool passed = (result == 0 || result == -1) && got == wanted;
+
+    if (!ok(passed, "%s: %s", what, strerror(wanted)))
+        note("result %ld, errno %d (%s)", (long)result, got, strerror(got));
+    return passed;
+}
+
+/* ---- the collector ------------------------------------------------------- */
+
+/* Overwrites what dead frames and registers left behind. */
+static __attribute__((noinline)) void scrub(void)
+{
+    volatile unsigned char wipe[16384];
+
+    for (size_t i = 0; i < sizeof wipe; i++)
+        wipe[i] = 0;
+}
+
+/* Calls fn in a frame of its own, of which nothing is left afterwards. */
+static __attribute__((noinline)) void apart(void (*fn)(void *), void *arg)
+{
+    fn(arg);
+    scrub();
+}
+
+/* A few collections: conservative leftovers and finalizers need more than one. */
+static inline void collect_thoroughly(void)
+{
+    for (int i = 0; i < 4; i++) {
+        scrub();
+        (void)gcmmap_collect();
+    }
+}
+
+static inline gcmmap_stats stats_now(void)
+{
+    gcmmap_stats stats;
+
+    gcmmap_get_stats(&stats);
+    return stats;
+}
+
+/* ---- files ---------------------------------------------------------------- */
+
+/* Byte i of every test file; no two neighbouring pages are alike. */
+static inline unsigned char byte_at(uint64_t seed, size_t i)
+{
+    uint64_t x = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15) + i / 8;
+
+    x ^= x >> 31;
+    x *= UINT64_C(0xBF58476D1CE4E5B9);
+    x ^= x >> 29;
+    return (unsigned char)(x >> (i % 8 * 8));
+}
+
+/* An unlinked file of n bytes with byte_at(seed, i), open for reading and writing. */
+static inline int make_file(uint64_t seed, size_t n)
+{
+    char path[] = "/tmp/gcmmap-test-XXXXXX";
+    unsigned char *bytes = malloc(n + 1);
+    int fd = mkstemp(path);
+
+    need(fd >= 0 && bytes != NULL, "temporary file");
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = byte_at(seed, i);
+    need(pwrite(fd, bytes, n, 0) == (ssize_t)n, "write");
+    free(bytes);
+    unlink(path);
+    return fd;
+}
+
+/* The same with a name, which the caller unlinks.  path: room for 32 bytes. */
+static inline void make_named_file(char *path, uint64_t seed, size_t n)
+{
+    unsigned char *bytes = malloc(n + 1);
+    int fd;
+
+    strcpy(path, "/tmp/gcmmap-test-XXXXXX");
+    fd = mkstemp(path);
+    need(fd >= 0 && bytes != NULL, "temporary file");
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = byte_at(seed, i);
+    need(pwrite(fd, bytes, n, 0) == (ssize_t)n, "write");
+    free(bytes);
+    close(fd);
+}
+
+/* Whether [data, data + n) are the bytes of make_file(seed) from offset on. */
+static inline bool has_bytes(const void *data, size_t n, uint64_t seed, size_t offset)
+{
+    for (size_t i = 0; i < n; i++)
+        if (((const volatile unsigned char *)data)[i] != byte_at(seed, offset + i))
+            return false;
+    return true;
+}
+
+/* ---- witnesses ------------------------------------------------------------ */
+
+/* Bytes of the address space that /proc/self/maps shows as mapped from this file. */
+static inline size_t bytes_mapped_from(int fd)
+{
+    struct stat status;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[4400];
+    size_t total = 0;
+
+    need(maps != NULL && fstat(fd, &status) == 0, "/proc/self/maps");
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long from, to, inode;
+        unsigned major, minor;
+
+        if (sscanf(line, "%lx-%lx %*s %*x %x:%x %lu", &from, &to, &major, &minor, &inode) == 5 &&
+            inode == status.st_ino)
+            total += to - from;
+    }
+    fclose(maps);
+    return total;
+}
+
+/* The line of /proc/self/maps that holds the address; false: there is none. */
+static inline bool map_line(const void *address, char *permissions, unsigned long *inode)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[4400];
+    bool found = false;
+
+    need(maps != NULL, "/proc/self/maps");
+    while (!found && fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+
+        found = sscanf(line, "%lx-%lx %4s %*x %*x:%*x %lu", &from, &to, permissions, inode) == 4 &&
+                (uintptr_t)address >= from && (uintptr_t)address < to;
+    }
+    fclose(maps);
+    return found;
+}
+
+static inline size_t count_map_lines(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    size_t n = 0;
+
+    need(maps != NULL, "/proc/self/maps");
+    for (int c; (c = getc(maps)) != EOF;)
+        n += c == '\n';
+    fclose(maps);
+    return n;
+}
+
+static sigjmp_buf fault_jump;
+static volatile int fault_signal;
+static void *volatile fault_address;
+
+static inline void on_fault(int signal, siginfo_t *info, void *context)
+{
+    (void)context;
+    fault_signal = signal;
+    fault_address = info->si_addr;
+    siglongjmp(fault_jump, 1);
+}
+
+/* The signal that reading (or writing) one byte ends in; 0: none. */
+static inline int fault_of_access(void *address, bool write)
+{
+    struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO }, segv, bus;
+
+    sigaction(SIGSEGV, &action, &segv);
+    sigaction(SIGBUS, &action, &bus);
+    fault_signal = 0;
+    if (sigsetjmp(fault_jump, 1) == 0) {
+        volatile unsigned char *byte = address;
+        unsigned char value = *byte;
+
+        if (write)
+            *byte = value;
+    }
+    sigaction(SIGSEGV, &segv, NULL);
+    sigaction(SIGBUS, &bus, NULL);
+    return fault_signal;
+}
+
+/* Runs fn in a child; its exit status, or minus the signal it died of. */
+static inline int run_in_child(int (*fn)(void *), void *arg)
+{
+    int status = 0;
+    pid_t child;
+
+    fflush(stdout);
+    child = fork();
+    need(child >= 0, "fork");
+    if (child == 0)
+        _exit(fn(arg));
+    need(waitpid(child, &status, 0) == child, "waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* ---- chance ---------------------------------------------------------------- */
+
+/* xorshift64; a state of 0 is not allowed. */
+static inline uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* From the environment (GCMMAP_TEST_SEED) or fixed; printed. */
+static inline uint64_t test_seed(void)
+{
+    const char *given = getenv("GCMMAP_TEST_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 0) : 20261122;
+
+    note("seed %llu (set GCMMAP_TEST_SEED for another)", (unsigned long long)seed);
+    return seed ? seed : 1;
+}
+
+#endif
