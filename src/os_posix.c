@@ -87,10 +87,12 @@ bool os_has_hidden_contents(int fd)
     char byte;
     struct os_file file;
     int saved_errno = errno;
+    bool has_byte = pread(fd, &byte, 1, 0) == 1;
 
+    errno = saved_errno;
     /* The second look tells a file of /proc from one that grew just now. */
-    return outcome(pread(fd, &byte, 1, 0) != 1, saved_errno) == 0 && os_describe(fd, &file) == 0 &&
-           file.type == OS_FILE_REGULAR && file.size == 0;
+    return has_byte && os_describe(fd, &file) == 0 && file.type == OS_FILE_REGULAR &&
+           file.size == 0;
 }
 
 int os_check_access(int fd, unsigned access)
