@@ -92,8 +92,8 @@ static int map(int fd, off_t offset, size_t size, unsigned flags, gcmmap_region 
 
     if (error == 0)
         error = check_file(fd, offset, &size, &request.mapping.direct);
-    if (error == 0)
-        error = os_check_access(fd, flags);
+    if (error == 0 && size == 0)
+        error = os_check_access(fd, flags); /* else mmap will do it */
     if (error != 0)
         return error;
     request.head = (size_t)(offset % (off_t)os_page_size());

@@ -21,7 +21,7 @@ struct region {
     struct reservation *at;
     size_t head;
     size_t n_bytes;
-    size_t n_mapped; /* bytes of pages from reserve_start(); 0 once they are vacated */
+    size_t n_covered; /* bytes of pages from reserve_start() that are mapped over */
     enum region_state state;
     unsigned n_closers;  /* threads at work in CLOSING ... */
     bool pages_are_gone; /* ... one of which was successful */
@@ -62,9 +62,22 @@ static unsigned char *data_of(const struct region *region)
     return reserve_start(region->at) + region->head;
 }
 
+static size_t round_to_pages(size_t n_bytes)
+{
+    size_t page = os_page_size();
+
+    return (n_bytes + page - 1) & ~(page - 1);
+}
+
+/* Bytes of the pages that were asked for. */
+static size_t bytes_of(const struct region *region)
+{
+    return region->n_bytes == 0 ? 0 : round_to_pages(region->head + region->n_bytes);
+}
+
 static void count_as_live(const struct region *region, ptrdiff_t sign)
 {
-    size_t n_bytes = (size_t)sign * region->n_mapped; /* wraps as it should */
+    size_t n_bytes = (size_t)sign * bytes_of(region); /* wraps as it should */
 
     stats.n_live += (size_t)sign;
     stats.bytes_live += n_bytes;
@@ -91,7 +104,7 @@ static void block_is_unreached(void *block)
         return;
     if (region->state == LIVE) {
         count_as_live(region, -1);
-        stats.bytes_dying += region->n_mapped;
+        stats.bytes_dying += bytes_of(region);
     } else {
         stats.n_closed--;
     }
@@ -112,8 +125,8 @@ static void mark_block(void *block, struct collector_marker *marker)
     if (region == NULL || region->state != LIVE || !region->traced)
         return;
     reserve_mark_row(reservation, block, marker, &from, &to);
-    if (to > region->n_mapped)
-        to = region->n_mapped;
+    if (to > region->n_covered)
+        to = region->n_covered;
     if (from < to)
         roots_scan(marker, reserve_start(reservation) + from, to - from, region->of_file);
 }
@@ -169,21 +182,21 @@ static struct region *sort(struct region *list, size_t n)
 
 static bool vacate(struct region *region)
 {
-    if (region->n_mapped != 0 && os_vacate(reserve_start(region->at), region->n_mapped) == 0)
-        region->n_mapped = 0;
-    return region->n_mapped == 0;
+    if (region->n_covered != 0 && os_vacate(reserve_start(region->at), region->n_covered) == 0)
+        region->n_covered = 0;
+    return region->n_covered == 0;
 }
 
 /* Adjacent reservations, from the highest down to the lowest, in one call. */
 static void vacate_neighbours(struct region *first, const struct region *last)
 {
     unsigned char *start = reserve_start(last->at);
-    unsigned char *end = reserve_start(first->at) + first->n_mapped;
+    unsigned char *end = reserve_start(first->at) + first->n_covered;
 
     if (first != last && start < end && os_vacate(start, (size_t)(end - start)) == 0) {
         for (; first != last; first = first->next)
-            first->n_mapped = 0;
-        first->n_mapped = 0;
+            first->n_covered = 0;
+        first->n_covered = 0;
     } else {
         for (; first != last; first = first->next)
             (void)vacate(first);
@@ -213,7 +226,7 @@ static void *end_drain(void *arg)
     while (list != NULL) {
         struct region *next = list->next;
 
-        if (list->n_mapped == 0) {
+        if (list->n_covered == 0) {
             reserve_put(list->at);
             *end = list;
             end = &list->next;
@@ -230,7 +243,7 @@ static void *end_drain(void *arg)
     is_draining = false;
     stats.bytes_dying = 0;
     for (list = dying; list != NULL; list = list->next)
-        stats.bytes_dying += list->n_mapped;
+        stats.bytes_dying += list->n_covered != 0 ? bytes_of(list) : 0;
     return NULL;
 }
 
@@ -362,7 +375,7 @@ static void *set_live(void *arg)
     since_collection.n_regions++;
     since_collection.bytes += region->at->n_bytes;
     if (region->charged)
-        since_collection.bytes_charged += region->n_mapped;
+        since_collection.bytes_charged += bytes_of(region);
     return NULL;
 }
 
@@ -372,11 +385,18 @@ static void *put_back(void *arg)
     return NULL;
 }
 
-static size_t round_to_pages(size_t n_bytes)
+/*
+ * A mapping that fills its whole reservation is one entry in the kernel's table of
+ * mappings instead of two, and a quarter cheaper to make and release.  What lies behind
+ * the bytes asked for is then more of the file, or SIGBUS behind its end.  Not where an
+ * overrun could write: there it has to fault.
+ */
+static size_t bytes_to_cover(const struct region *region, const struct region_request *request)
 {
-    size_t page = os_page_size();
+    bool fill = region->of_file && request->mapping.direct &&
+                !(request->mapping.access & GCMMAP_WRITE) && region->n_bytes != 0;
 
-    return (n_bytes + page - 1) & ~(page - 1);
+    return fill ? region->at->n_bytes : bytes_of(region);
 }
 
 static int try_to_map(struct region *region, const struct region_request *request)
@@ -390,8 +410,9 @@ static int try_to_map(struct region *region, const struct region_request *reques
         return ENOMEM;
     if (region->traced && collector_protects_traced_blocks())
         mapping.access = (mapping.access & ~GCMMAP_WRITE) | GCMMAP_READ;
-    if (region->n_mapped != 0)
-        error = os_map(reserve_start(region->at), region->n_mapped, &mapping);
+    region->n_covered = bytes_to_cover(region, request);
+    if (region->n_covered != 0)
+        error = os_map(reserve_start(region->at), region->n_covered, &mapping);
     if (error != 0)
         collector_locked(put_back, region->at);
     return error;
@@ -407,8 +428,6 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     start();
     region->head = request->head;
     region->n_bytes = request->n_bytes;
-    region->n_mapped =
-        request->n_bytes != 0 ? round_to_pages(request->head + request->n_bytes) : 0;
     region->traced = request->traced;
     region->of_file = request->mapping.fd >= 0;
     region->charged =
@@ -561,7 +580,7 @@ static void *end_close(void *arg)
     }
     if (region->pages_are_gone) {
         region->state = CLOSED;
-        region->n_mapped = 0;
+        region->n_covered = 0;
         stats.n_closed++;
     } else {
         region->state = LIVE;
@@ -581,9 +600,9 @@ static int close_now(gcmmap_region *handle, bool for_good)
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
             collect_and_drain();
-        call.error = call.region->n_mapped == 0
+        call.error = call.region->n_covered == 0
                          ? 0
-                         : os_vacate(reserve_start(call.region->at), call.region->n_mapped);
+                         : os_vacate(reserve_start(call.region->at), call.region->n_covered);
         if (call.error != ENOMEM)
             break;
     }
