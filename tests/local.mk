@@ -11,8 +11,14 @@ check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/tap.h
 
-shell_tests =
+shell_tests = \
+	tests/libraries-export-only-the-interface.sh
 
 # Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
 c_tests = \
-	tests/dropped-regions-go
+	tests/any-pointer-finds-its-region \
+	tests/bad-input-changes-nothing \
+	tests/closed-slices-fault \
+	tests/dropped-regions-go \
+	tests/files-are-mapped-exactly \
+	tests/slices-are-checked

@@ -94,7 +94,7 @@ static inline bool gives_errno(intptr_t result, int wanted, const char *what)
 /* ---- the collector ------------------------------------------------------- */
 
 /* Overwrites what dead frames and registers left behind. */
-static __attribute__((noinline)) void scrub(void)
+static __attribute__((noinline, unused)) void scrub(void)
 {
     volatile unsigned char wipe[16384];
 
@@ -103,7 +103,7 @@ static __attribute__((noinline)) void scrub(void)
 }
 
 /* Calls fn in a frame of its own, of which nothing is left afterwards. */
-static __attribute__((noinline)) void apart(void (*fn)(void *), void *arg)
+static __attribute__((noinline, unused)) void apart(void (*fn)(void *), void *arg)
 {
     fn(arg);
     scrub();
