@@ -1,0 +1,19 @@
+# Benchmarks: `make bench`, or e.g. `make bench BENCH_FLAGS=--quick`.  Not built by `make`.
+
+EXTRA_PROGRAMS = bench/cycle bench/collection
+bench_cycle_SOURCES = bench/cycle.c bench/bench.h
+bench_collection_SOURCES = bench/collection.c bench/bench.h
+MOSTLYCLEANFILES = $(EXTRA_PROGRAMS)
+
+BENCH_FLAGS =
+bench_results = bench/results
+
+.PHONY: bench
+bench: $(EXTRA_PROGRAMS)
+	@$(MKDIR_P) $(bench_results)
+	bench/cycle$(EXEEXT) $(BENCH_FLAGS) $(bench_results)/cycle.json
+	@echo
+	bench/collection$(EXEEXT) $(BENCH_FLAGS) $(bench_results)/collection.json
+
+distclean-local:
+	rm -rf $(bench_results)
