@@ -9,7 +9,7 @@ SH_LOG_COMPILER = $(SHELL)
 
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests)
-EXTRA_DIST += $(shell_tests) tests/tap.h
+EXTRA_DIST += $(shell_tests) tests/live.h tests/tap.h
 
 shell_tests = \
 	tests/libraries-export-only-the-interface.sh
@@ -20,5 +20,7 @@ c_tests = \
 	tests/bad-input-changes-nothing \
 	tests/closed-slices-fault \
 	tests/dropped-regions-go \
+	tests/every-pointer-keeps-its-region \
 	tests/files-are-mapped-exactly \
-	tests/slices-are-checked
+	tests/slices-are-checked \
+	tests/traced-memory-keeps-what-it-points-to
