@@ -22,5 +22,6 @@ c_tests = \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
 	tests/files-are-mapped-exactly \
+	tests/finalizers-read-their-slice \
 	tests/slices-are-checked \
 	tests/traced-memory-keeps-what-it-points-to
