@@ -24,4 +24,5 @@ c_tests = \
 	tests/files-are-mapped-exactly \
 	tests/finalizers-read-their-slice \
 	tests/slices-are-checked \
+	tests/stale-pointers-hold-addresses \
 	tests/traced-memory-keeps-what-it-points-to
