@@ -21,6 +21,7 @@ c_tests = \
 	tests/closed-slices-fault \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
+	tests/failed-closing-changes-nothing \
 	tests/files-are-mapped-exactly \
 	tests/finalizers-read-their-slice \
 	tests/slices-are-checked \
