@@ -24,6 +24,7 @@ c_tests = \
 	tests/failed-closing-changes-nothing \
 	tests/files-are-mapped-exactly \
 	tests/finalizers-read-their-slice \
+	tests/forked-children-use-and-drop-regions \
 	tests/slices-are-checked \
 	tests/stale-pointers-hold-addresses \
 	tests/traced-memory-keeps-what-it-points-to
