@@ -137,14 +137,22 @@ void collector_free_block(void *block)
     GC_free(block);
 }
 
-bool collector_grow(size_t n_bytes)
+size_t collector_block_bytes(const void *block)
 {
-    int grown;
+    return GC_size(block);
+}
 
-    begin_request();
-    grown = GC_expand_hp(n_bytes);
-    end_request();
-    return grown != 0;
+size_t collector_heap_bytes(void)
+{
+    return GC_get_heap_size();
+}
+
+void collector_pause(bool pause)
+{
+    if (pause)
+        GC_disable();
+    else
+        GC_enable();
 }
 
 void *collector_block_of(const void *pointer)

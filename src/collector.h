@@ -21,6 +21,9 @@
 
 struct collector_marker; /* a mark in progress */
 
+/* What bdwgc aligns large objects to: HBLKSIZE, 4 KiB on all Linux systems. */
+#define COLLECTOR_BLOCK_ALIGNMENT ((size_t)4096)
+
 /* What the rooms above do when the collector has something to say. */
 struct collector_hooks {
     /*
@@ -62,8 +65,14 @@ void *collector_new_block(size_t n_bytes, bool traced);
 /* The block's memory is ordinary again, and nobody knows it any more. */
 void collector_free_block(void *block);
 
-/* Makes the heap larger by about n_bytes, in one piece if possible. */
-bool collector_grow(size_t n_bytes);
+/* Size of a block, as the collector sees it. */
+size_t collector_block_bytes(const void *block);
+
+/* Size of the whole heap. */
+size_t collector_heap_bytes(void);
+
+/* No collections until it is called with false as often. */
+void collector_pause(bool pause);
 
 /* The block that a pointer points into, or NULL; others' objects too. */
 void *collector_block_of(const void *pointer);

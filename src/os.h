@@ -60,6 +60,14 @@ int os_vacate(void *at, size_t n_bytes);
 int os_restore(void *at, size_t n_bytes);
 
 /*
+ * Steers the kernel, which places a mapping in the highest gap that it fits in: opens a
+ * gap of about n_bytes above all that will be mapped until os_close_gap().  Small
+ * mappings made meanwhile go there, and so not between the large ones.  NULL: no gap.
+ */
+void *os_open_gap(size_t n_bytes);
+void os_close_gap(void *gap);
+
+/*
  * Pages of a private mapping that hold anything written by this process.
  * written[i] is set for each of the n_pages; ENOTSUP where the system does not
  * tell.  Async-signal-safe, allocates nothing: runs while the world is stopped.

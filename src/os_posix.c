@@ -179,6 +179,28 @@ int os_restore(void *at, size_t n_bytes)
     return map_fixed(at, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+void *os_open_gap(size_t n_bytes)
+{
+    size_t page = os_page_size();
+    int saved_errno = errno;
+    char *gap;
+
+    n_bytes = (n_bytes + page - 1) & ~(page - 1);
+    gap = mmap(NULL, n_bytes + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    errno = saved_errno;
+    if (gap == MAP_FAILED)
+        return NULL;
+    /* The lowest page stays: it is what keeps large mappings below. */
+    (void)munmap(gap + page, n_bytes);
+    return gap;
+}
+
+void os_close_gap(void *gap)
+{
+    if (gap != NULL)
+        (void)munmap(gap, os_page_size());
+}
+
 int os_on_fork_in_child(void (*fn)(void))
 {
     return pthread_atfork(NULL, NULL, fn);

@@ -21,7 +21,7 @@ struct region {
     struct reservation *at;
     size_t head;
     size_t n_bytes;
-    size_t n_covered; /* bytes of pages from reserve_start() that are mapped over */
+    size_t n_covered; /* bytes of pages from reservation_start() that are mapped over */
     enum region_state state;
     unsigned n_closers;  /* threads at work in CLOSING ... */
     bool pages_are_gone; /* ... one of which was successful */
@@ -36,7 +36,7 @@ struct region {
  * half as much as is live has been mapped anew, so that the work stays proportional.
  */
 #define PACE_REGIONS 1024u
-#define PACE_BYTES ((size_t)1 << (sizeof(size_t) > 4 ? 34 : 29)) /* 16 GiB; 512 MiB on 32 bits */
+#define PACE_BYTES ((size_t)1 << (sizeof(size_t) > 4 ? 32 : 28)) /* 4 GiB; 256 MiB on 32 bits */
 #define PACE_CHARGED_BYTES ((size_t)256 << 20)
 
 /* All of these under the collector's lock. */
@@ -59,7 +59,7 @@ static size_t min_gap(size_t least, size_t live)
 
 static unsigned char *data_of(const struct region *region)
 {
-    return reserve_start(region->at) + region->head;
+    return reservation_start(region->at) + region->head;
 }
 
 static size_t round_to_pages(size_t n_bytes)
@@ -128,7 +128,7 @@ static void mark_block(void *block, struct collector_marker *marker)
     if (to > region->n_covered)
         to = region->n_covered;
     if (from < to)
-        roots_scan(marker, reserve_start(reservation) + from, to - from, region->of_file);
+        roots_scan(marker, reservation_start(reservation) + from, to - from, region->of_file);
 }
 
 /* ---- release -------------------------------------------------------------- */
@@ -182,7 +182,7 @@ static struct region *sort(struct region *list, size_t n)
 
 static bool vacate(struct region *region)
 {
-    if (region->n_covered != 0 && os_vacate(reserve_start(region->at), region->n_covered) == 0)
+    if (region->n_covered != 0 && os_vacate(reservation_start(region->at), region->n_covered) == 0)
         region->n_covered = 0;
     return region->n_covered == 0;
 }
@@ -190,8 +190,8 @@ static bool vacate(struct region *region)
 /* Adjacent reservations, from the highest down to the lowest, in one call. */
 static void vacate_neighbours(struct region *first, const struct region *last)
 {
-    unsigned char *start = reserve_start(last->at);
-    unsigned char *end = reserve_start(first->at) + first->n_covered;
+    unsigned char *start = reservation_start(last->at);
+    unsigned char *end = reservation_start(first->at) + first->n_covered;
 
     if (first != last && start < end && os_vacate(start, (size_t)(end - start)) == 0) {
         for (; first != last; first = first->next)
@@ -210,7 +210,7 @@ static void vacate_all(struct region *list)
         struct region *last = list;
 
         while (last->next != NULL &&
-               reserve_start(last->next->at) + last->next->at->n_bytes == reserve_start(last->at))
+               reservation_start(last->next->at) + last->next->at->n_bytes == reservation_start(last->at))
             last = last->next;
         vacate_neighbours(list, last);
         list = last->next;
@@ -412,7 +412,7 @@ static int try_to_map(struct region *region, const struct region_request *reques
         mapping.access = (mapping.access & ~GCMMAP_WRITE) | GCMMAP_READ;
     region->n_covered = bytes_to_cover(region, request);
     if (region->n_covered != 0)
-        error = os_map(reserve_start(region->at), region->n_covered, &mapping);
+        error = os_map(reservation_start(region->at), region->n_covered, &mapping);
     if (error != 0)
         collector_locked(put_back, region->at);
     return error;
@@ -449,7 +449,7 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
         free(region);
         return error;
     }
-    *handle = reserve_block(region->at); /* in sight before it can be found dead */
+    *handle = reservation_block(region->at); /* in sight before it can be found dead */
     collector_locked(set_live, region);
     collector_want_finalization_point();
     collector_keep(*handle);
@@ -462,7 +462,7 @@ static struct region *region_with(const gcmmap_region *handle)
 {
     struct reservation *reservation = handle != NULL ? registry_find(handle) : NULL;
 
-    if (reservation == NULL || reserve_block(reservation) != (const void *)handle)
+    if (reservation == NULL || reservation_block(reservation) != (const void *)handle)
         return NULL;
     return reservation->user;
 }
@@ -483,7 +483,7 @@ static void *view_locked(void *arg)
         call->error = EINVAL;
         return NULL;
     }
-    call->view->handle = reserve_block(region->at);
+    call->view->handle = reservation_block(region->at);
     if (region->state != LIVE) {
         call->error = EBADF;
         return NULL;
@@ -511,10 +511,10 @@ static void *find_locked(void *arg)
 
     if (region == NULL || region->state == UNMAPPING || region->state == DYING)
         return NULL;
-    if (pointer != reserve_block(reservation) &&
+    if (pointer != reservation_block(reservation) &&
         (pointer < data_of(region) || pointer > data_of(region) + region->n_bytes))
         return NULL;
-    return reserve_block(reservation);
+    return reservation_block(reservation);
 }
 
 gcmmap_region *region_of(const void *pointer)
@@ -602,7 +602,7 @@ static int close_now(gcmmap_region *handle, bool for_good)
             collect_and_drain();
         call.error = call.region->n_covered == 0
                          ? 0
-                         : os_vacate(reserve_start(call.region->at), call.region->n_covered);
+                         : os_vacate(reservation_start(call.region->at), call.region->n_covered);
         if (call.error != ENOMEM)
             break;
     }

@@ -1,0 +1,241 @@
+/*
+ * reservation: from fresh blocks to reservations and back; cutting and joining rows.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "reservation.h"
+
+#include <stdlib.h>
+
+#include "collector.h"
+#include "os.h"
+#include "registry.h"
+
+static struct reservation *spare_records; /* lock */
+static size_t total_bytes;                /* lock */
+
+unsigned char *reservation_start(const struct reservation *reservation)
+{
+    uintptr_t page = os_page_size();
+
+    return (unsigned char *)((~reservation->hidden_block + page - 1) & ~(page - 1));
+}
+
+unsigned char *reservation_end(const struct reservation *reservation)
+{
+    return reservation_start(reservation) + reservation->n_bytes;
+}
+
+size_t reservation_slack(void)
+{
+    size_t page = os_page_size();
+
+    return page > COLLECTOR_BLOCK_ALIGNMENT ? 2 * page : 0;
+}
+
+size_t reservation_block_bytes(const struct reservation *reservation)
+{
+    return reservation->n_bytes + reservation_slack();
+}
+
+size_t reservation_total_bytes(void)
+{
+    return total_bytes;
+}
+
+/* ---- making and unmaking -------------------------------------------------- */
+
+static void discard_block(void *block)
+{
+    struct reservation blank = { .hidden_block = ~(uintptr_t)block };
+    size_t n_bytes = collector_block_bytes(block) - reservation_slack();
+
+    /* Where the kernel has no map slot left the latch keeps the block, unused. */
+    if (os_restore(reservation_start(&blank), n_bytes) == 0)
+        collector_free_block(block);
+}
+
+/* Makes pages vanish that the collector touched: one call for neighbours. */
+static int vacate(struct reservation **records, unsigned n)
+{
+    for (unsigned i = 0, j; i < n; i = j) {
+        unsigned char *start = reservation_start(records[i]), *end = reservation_end(records[i]);
+        int error;
+
+        for (j = i + 1; j < n && reservation_start(records[j]) == end; j++)
+            end = reservation_end(records[j]);
+        error = os_vacate(start, (size_t)(end - start));
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+struct introduction {
+    struct reservation **records;
+    unsigned n;
+    reservation_receiver *receiver;
+};
+
+static void *introduce(void *arg)
+{
+    struct introduction *introduction = arg;
+
+    for (unsigned i = 0; i < introduction->n; i++) {
+        struct reservation *record = introduction->records[i];
+
+        registry_add(reservation_block(record), record);
+        collector_account((ptrdiff_t)reservation_block_bytes(record));
+        total_bytes += reservation_block_bytes(record);
+        introduction->receiver(record);
+    }
+    return NULL;
+}
+
+static void *unprepare(void *arg)
+{
+    registry_unprepare(*(unsigned *)arg);
+    return NULL;
+}
+
+bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
+                      reservation_receiver *receiver)
+{
+    struct reservation *records[RESERVATION_BATCH];
+    unsigned n_records = 0;
+
+    while (n_records < n && (records[n_records] = malloc(sizeof **records)) != NULL) {
+        *records[n_records] = *like;
+        records[n_records]->hidden_block = ~(uintptr_t)blocks[n_records];
+        records[n_records]->n_bytes =
+            collector_block_bytes(blocks[n_records]) - reservation_slack();
+        n_records++;
+    }
+    if (n > 0 && n_records == n && registry_prepare(n) == 0) {
+        if (vacate(records, n) == 0) {
+            collector_locked(introduce, &(struct introduction){ records, n, receiver });
+            return true;
+        }
+        collector_locked(unprepare, &n);
+    }
+    for (unsigned i = 0; i < n; i++)
+        discard_block(blocks[i]);
+    while (n_records > 0)
+        free(records[--n_records]);
+    return false;
+}
+
+static unsigned char *block_after(const void *block)
+{
+    return (unsigned char *)block + collector_block_bytes(block);
+}
+
+static void *forget(void *arg)
+{
+    struct reservation *reservation = arg;
+    unsigned char *block = reservation_block(reservation);
+    unsigned char *end = block + reservation_block_bytes(reservation);
+
+    for (; block < end; block = block_after(block))
+        registry_remove(block);
+    collector_account(-(ptrdiff_t)reservation_block_bytes(reservation));
+    total_bytes -= reservation_block_bytes(reservation);
+    return NULL;
+}
+
+bool reservation_unmake(struct reservation *reservation)
+{
+    unsigned char *block = reservation_block(reservation);
+    unsigned char *end = block + reservation_block_bytes(reservation);
+
+    if (os_restore(reservation_start(reservation), reservation->n_bytes) != 0)
+        return false;
+    collector_locked(forget, reservation);
+    while (block < end) {
+        unsigned char *next = block_after(block);
+
+        collector_free_block(block);
+        block = next;
+    }
+    free(reservation);
+    return true;
+}
+
+/* ---- rows ------------------------------------------------------------------ */
+
+static void own_blocks(struct reservation *row, unsigned char *from, const unsigned char *to)
+{
+    for (; from < to; from = block_after(from))
+        registry_set(from, row);
+}
+
+struct reservation *reservation_cut(struct reservation *row, size_t n_bytes)
+{
+    unsigned char *start = reservation_block(row), *at = start;
+    struct reservation *first = spare_records;
+
+    while ((size_t)(at - start) < n_bytes + reservation_slack())
+        at = block_after(at);
+    if ((size_t)(at - start) == reservation_block_bytes(row))
+        return row;
+    if (first == NULL)
+        return NULL;
+    spare_records = first->next;
+    *first = *row;
+    first->n_bytes = (size_t)(at - start) - reservation_slack();
+    own_blocks(first, start, at);
+    /* The rest keeps its record: it may have thousands of blocks, the part a few. */
+    row->hidden_block = ~(uintptr_t)at;
+    row->n_bytes -= (size_t)(at - start);
+    return first;
+}
+
+struct reservation *reservation_join(struct reservation *left, struct reservation *right)
+{
+    struct reservation *kept = left->n_bytes >= right->n_bytes ? left : right;
+    struct reservation *gone = kept == left ? right : left;
+    unsigned char *from = reservation_block(gone);
+    unsigned char *to = from + reservation_block_bytes(gone);
+
+    own_blocks(kept, from, to);
+    kept->hidden_block = left->hidden_block;
+    kept->n_bytes += reservation_block_bytes(gone);
+    kept->next = right->next;
+    gone->next = spare_records;
+    spare_records = gone;
+    return kept;
+}
+
+static void *add_spare(void *arg)
+{
+    struct reservation *record = arg;
+
+    record->next = spare_records;
+    spare_records = record;
+    return NULL;
+}
+
+static void *count_spares(void *arg)
+{
+    unsigned n = 0;
+
+    for (struct reservation *record = spare_records; record != NULL; record = record->next)
+        n++;
+    *(unsigned *)arg = n;
+    return NULL;
+}
+
+bool reservation_spare(unsigned n)
+{
+    unsigned n_spare;
+
+    collector_locked(count_spares, &n_spare);
+    for (; n_spare < n; n_spare++) {
+        struct reservation *record = malloc(sizeof *record);
+
+        if (record == NULL)
+            return false;
+        collector_locked(add_spare, record);
+    }
+    return true;
+}
