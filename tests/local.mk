@@ -27,4 +27,5 @@ c_tests = \
 	tests/forked-children-use-and-drop-regions \
 	tests/slices-are-checked \
 	tests/stale-pointers-hold-addresses \
+	tests/threads-map-slice-and-drop \
 	tests/traced-memory-keeps-what-it-points-to
