@@ -1,4 +1,6 @@
 # Benchmarks: `make bench`, or e.g. `make bench BENCH_FLAGS=--quick`.  Not built by `make`.
+# BENCH_FLAGS are for both programs: --quick, --seconds=, --large, --all, --note=.  Either
+# has a --help.
 
 EXTRA_PROGRAMS = bench/cycle bench/collection
 bench_cycle_SOURCES = bench/cycle.c bench/bench.h
