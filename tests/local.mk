@@ -25,6 +25,7 @@ c_tests = \
 	tests/files-are-mapped-exactly \
 	tests/finalizers-read-their-slice \
 	tests/forked-children-use-and-drop-regions \
+	tests/random-lives-of-regions \
 	tests/slices-are-checked \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-map-slice-and-drop \
