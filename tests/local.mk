@@ -9,10 +9,13 @@ SH_LOG_COMPILER = $(SHELL)
 
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests)
-EXTRA_DIST += $(shell_tests) tests/live.h tests/tap.h
+EXTRA_DIST += $(shell_tests) tests/live.h tests/run-again.sh tests/tap.h
 
 shell_tests = \
-	tests/libraries-export-only-the-interface.sh
+	tests/giving-back-free-heap-changes-nothing.sh \
+	tests/incremental-collection-changes-nothing.sh \
+	tests/libraries-export-only-the-interface.sh \
+	tests/parallel-marking-changes-nothing.sh
 
 # Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
 c_tests = \

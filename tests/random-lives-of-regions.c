@@ -12,10 +12,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define N_WORLDS 2       /* one thread each; none sees the other's slices */
-#define N_SLOTS 700u     /* slices of a world */
-#define MOST_LIVES 1400u /* regions that the oracle can follow at a time */
-#define ACCIDENTS 6u
+#define N_WORLDS 2        /* one thread each; none sees the other's slices */
+#define N_SLOTS 700u      /* slices of a world */
+#define MOST_LIVES 1400u  /* regions that the oracle can follow at a time */
+#define ACCIDENTS 6u      /* may be held by something that only looks like a pointer ... */
+#define ACCIDENTS_NOW 24u /* ... and while all is going on; each may hold a chain of others */
 
 /*
  * The oracle lives in malloc'ed memory and knows addresses only in hidden form.  The
@@ -533,10 +534,10 @@ static void *live_through(void *arg)
             check_everything(world);
             collect_thoroughly();
             /* The other world's thread may be in the middle of a release. */
-            for (int i = 0; (n_late = count_late(world)) > ACCIDENTS && i < 10; i++)
+            for (int i = 0; (n_late = count_late(world)) > ACCIDENTS_NOW && i < 10; i++)
                 collect_thoroughly();
-            if (n_late > ACCIDENTS)
-                world->n_late += n_late;
+            if (n_late > world->n_late)
+                world->n_late = n_late;
         }
     }
     check_everything(world);
@@ -606,8 +607,9 @@ static void report(struct world *world)
     ok(world->n_overlaps == 0, "world %u: of %lu maps, %lu lie on addresses in use", world->number,
        world->n_maps, world->n_overlaps);
     ok(world->n_errors == 0, "world %u: %lu calls failed", world->number, world->n_errors);
-    ok(world->n_late == 0, "world %u: the dead go within a few collections, all but %lu",
-       world->number, world->n_late);
+    ok(world->n_late <= ACCIDENTS_NOW,
+       "world %u: the dead go within a few collections, but for %lu at worst", world->number,
+       world->n_late);
     for (unsigned i = 0; i <= N_FILES; i++)
         files_are_right &= file_is_right(world, i);
     ok(files_are_right, "world %u: the files have what was written to them, no more",
