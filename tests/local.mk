@@ -29,7 +29,9 @@ c_tests = \
 	tests/finalizers-read-their-slice \
 	tests/forked-children-use-and-drop-regions \
 	tests/random-lives-of-regions \
+	tests/shortage-collects-first \
 	tests/slices-are-checked \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-map-slice-and-drop \
-	tests/traced-memory-keeps-what-it-points-to
+	tests/traced-memory-keeps-what-it-points-to \
+	tests/warnings-stay-silent
