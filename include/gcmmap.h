@@ -140,6 +140,7 @@ typedef struct {
  *   EOVERFLOW  the file is larger than GCMMAP_SIZE_MAX
  *   EPERM      GCMMAP_EXEC, and the file system is mounted noexec
  *   ENOMEM     no address space or map slots left, even after collections
+ *   EAGAIN     the file is locked, or mlockall(2) is in force and its limit reached
  *   EACCES, ENOENT, EMFILE ...   from open(2)
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
@@ -170,6 +171,7 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags);
  *   ENODEV     fd is something that cannot be mapped: a pipe, a socket, or a
  *              file like those of /proc that has contents but no size
  *   EPERM      GCMMAP_EXEC and a noexec file system, or a sealed memfd
+ *   EAGAIN     the file is locked, or mlockall(2) is in force and its limit reached
  *   ENOMEM     no address space or map slots left, even after collections
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
@@ -180,8 +182,8 @@ gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
  * Allocate anonymous memory: private, zeroed, page-aligned, given back to the
  * kernel by the collector.  Pages cost memory only once they are touched.
  *
- * It is traced unless GCMMAP_POINTER_FREE: what it points to stays alive.  The
- * pages behind the last one cannot be touched.
+ * It is traced unless GCMMAP_POINTER_FREE: what it points to stays alive.  If size
+ * is a whole number of pages, the byte behind the last one cannot be touched.
  *
  * \param size   bytes; 0 gives an empty region.
  * \param flags  access; none at all means GCMMAP_WRITE.  GCMMAP_PRIVATE goes
@@ -287,6 +289,19 @@ int gcmmap_unmap_now(gcmmap_region *region);
  * Since:   0.1
  */
 size_t gcmmap_collect(void);
+
+/**
+ * Give the addresses that no region lies on back to the collector's heap.
+ *
+ * gcmmap keeps them for the next mappings, which are cheaper for it; they cost no memory
+ * but bdwgc's index, 8 bytes for each 4 KiB.  After eight collections in which nothing was
+ * mapped it does this by itself, where the host runs finalizers.
+ *
+ * \return  bytes of address space given back.
+ * Threads: any that the collector knows.
+ * Since:   0.1
+ */
+size_t gcmmap_trim(void);
 
 /** Counters of this process.  Bytes count whole pages. */
 typedef struct {

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #define GC_THREADS
 #define GC_NO_THREAD_REDIRECTS
 #include <gc/gc.h>
@@ -147,6 +149,65 @@ size_t collector_heap_bytes(void)
     return GC_get_heap_size();
 }
 
+size_t collector_used_bytes(void)
+{
+    size_t heap = GC_get_heap_size(), free = GC_get_free_bytes();
+
+    return heap > free ? heap - free : 0; /* not read at one moment */
+}
+
+/* The kind is the same for all objects of a page; they come page by page. */
+struct walk {
+    struct collector_usage *usage;
+    uintptr_t page;
+    int kind;
+    int atomic_kind; /* of GC_malloc_atomic(); has no public name before 8.3 */
+};
+
+static void GC_CALLBACK count_object(void *object, size_t n_bytes, void *data)
+{
+    struct walk *walk = data;
+
+    if (((uintptr_t)object ^ walk->page) >= COLLECTOR_BLOCK_ALIGNMENT) {
+        walk->page = (uintptr_t)object & ~(COLLECTOR_BLOCK_ALIGNMENT - 1);
+        walk->kind = GC_get_kind_and_size(object, NULL);
+    }
+    if (walk->kind == (int)plain_kind || walk->kind == (int)traced_kind)
+        return;
+    if (walk->kind == walk->atomic_kind)
+        walk->usage->atomic += n_bytes;
+    else
+        walk->usage->composite += n_bytes;
+}
+
+static void *walk_locked(void *arg)
+{
+    GC_enumerate_reachable_objects_inner(count_object, arg);
+    return NULL;
+}
+
+void collector_walk(struct collector_usage *usage)
+{
+    struct walk walk = { .usage = usage, .kind = -1 };
+    void *atomic = GC_MALLOC_ATOMIC(1);
+
+    *usage = (struct collector_usage){ 0 };
+    if (atomic == NULL)
+        return;
+    walk.atomic_kind = GC_get_kind_and_size(atomic, NULL);
+    collector_locked(walk_locked, &walk);
+}
+
+size_t collector_divisor(void)
+{
+    return (size_t)GC_get_free_space_divisor();
+}
+
+void collector_set_divisor(size_t divisor)
+{
+    GC_set_free_space_divisor((GC_word)divisor);
+}
+
 void collector_pause(bool pause)
 {
     if (pause)
@@ -181,36 +242,48 @@ void collector_collect(void)
 }
 
 /*
- * A small object that nobody keeps: its finalizer runs at the first finalization
- * point after the next collection, in whatever way the host has chosen.
+ * Small objects that nobody keeps: the finalizer of the first to go runs at the first
+ * finalization point after the next collection, in whatever way the host has chosen.
+ * Several, because a forgotten word on a stack that nobody cleans can hold one.
  */
-static atomic_bool sentinel_is_set;
+#define N_SENTINELS 4
+
+static atomic_bool is_watched;    /* sentinels of the newest generation are set */
+static _Atomic uintptr_t generation;
 
 static void GC_CALLBACK sentinel_died(void *object, void *data)
 {
     int saved_errno = errno;
+    uintptr_t mine = (uintptr_t)data;
 
-    (void)object, (void)data;
-    atomic_store(&sentinel_is_set, false);
-    if (hooks->finalization_point())
-        collector_want_finalization_point();
+    (void)object;
+    /* The others of its generation come too late. */
+    if (atomic_compare_exchange_strong(&generation, &mine, mine + 1)) {
+        atomic_store(&is_watched, false);
+        if (hooks->finalization_point())
+            collector_want_finalization_point();
+    }
     errno = saved_errno;
 }
 
 void collector_want_finalization_point(void)
 {
-    void *sentinel;
+    uintptr_t mine;
 
-    if (atomic_load_explicit(&sentinel_is_set, memory_order_relaxed) ||
-        atomic_exchange(&sentinel_is_set, true))
+    if (atomic_load_explicit(&is_watched, memory_order_relaxed) ||
+        atomic_exchange(&is_watched, true))
         return;
+    mine = atomic_load(&generation);
     begin_request();
-    sentinel = GC_MALLOC_ATOMIC(1);
+    for (int i = 0; i < N_SENTINELS; i++) {
+        void *sentinel = GC_MALLOC_ATOMIC(1);
+
+        if (sentinel != NULL)
+            GC_REGISTER_FINALIZER_NO_ORDER(sentinel, sentinel_died, (void *)mine, NULL, NULL);
+        else if (i == 0)
+            atomic_store(&is_watched, false); /* the next call tries again */
+    }
     end_request();
-    if (sentinel == NULL)
-        atomic_store(&sentinel_is_set, false); /* the next call tries again */
-    else
-        GC_REGISTER_FINALIZER_NO_ORDER(sentinel, sentinel_died, NULL, NULL, NULL);
 }
 
 bool collector_protects_traced_blocks(void)

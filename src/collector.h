@@ -68,8 +68,20 @@ void collector_free_block(void *block);
 /* Size of a block, as the collector sees it. */
 size_t collector_block_bytes(const void *block);
 
-/* Size of the whole heap. */
+/* Size of the whole heap; and of what is in use of it, or was until it is swept. */
 size_t collector_heap_bytes(void);
+size_t collector_used_bytes(void);
+
+/* Lock not held.  Bytes of others' objects that the last collection marked. */
+struct collector_usage {
+    size_t composite; /* may contain pointers */
+    size_t atomic;
+};
+void collector_walk(struct collector_usage *usage);
+
+/* GC_free_space_divisor: the larger, the more collections. */
+size_t collector_divisor(void);
+void collector_set_divisor(size_t divisor);
 
 /* No collections until it is called with false as often. */
 void collector_pause(bool pause);

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include <errno.h>
 #include <stdint.h>
 
@@ -16,12 +18,11 @@
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
 
-static int result_of(int error)
+/* Sets errno; on success to what it was: finalizers may have run since. */
+static int result_of(int error, int saved_errno)
 {
-    if (error == 0)
-        return 0;
-    errno = error;
-    return -1;
+    errno = error != 0 ? error : saved_errno;
+    return error != 0 ? -1 : 0;
 }
 
 static bool is_traced(unsigned flags)
@@ -104,15 +105,17 @@ static int map(int fd, off_t offset, size_t size, unsigned flags, gcmmap_region 
 
 gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags)
 {
+    int saved_errno = errno;
     gcmmap_region *handle = NULL;
 
-    (void)result_of(map(fd, offset, size, flags, &handle));
+    (void)result_of(map(fd, offset, size, flags, &handle), saved_errno);
     return handle;
 }
 
 gcmmap_region *gcmmap_open(const char *path, unsigned flags)
 {
     bool writable = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
+    int saved_errno = errno;
     gcmmap_region *handle = NULL;
     int fd = -1;
     int error = path == NULL ? EINVAL : check_flags(flags);
@@ -123,13 +126,14 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags)
         error = map(fd, 0, GCMMAP_REST, flags, &handle);
         os_close(fd);
     }
-    (void)result_of(error);
+    (void)result_of(error, saved_errno);
     return handle;
 }
 
 gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
 {
     struct region_request request = { .mapping = { .fd = -1 }, .n_bytes = size };
+    int saved_errno = errno;
     gcmmap_region *handle = NULL;
     int error = 0;
 
@@ -144,31 +148,34 @@ gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
         request.traced = is_traced(flags);
         error = region_create(&request, &handle);
     }
-    (void)result_of(error);
+    (void)result_of(error, saved_errno);
     return handle;
 }
 
 void *gcmmap_data(const gcmmap_region *region)
 {
     struct region_view view;
+    int saved_errno = errno;
 
-    (void)result_of(region_view(region, &view));
+    (void)result_of(region_view(region, &view), saved_errno);
     return view.data;
 }
 
 size_t gcmmap_size(const gcmmap_region *region)
 {
     struct region_view view;
+    int saved_errno = errno;
 
-    (void)result_of(region_view(region, &view));
+    (void)result_of(region_view(region, &view), saved_errno);
     return view.n_bytes;
 }
 
 gcmmap_slice gcmmap_bytes(const gcmmap_region *region)
 {
     struct region_view view;
+    int saved_errno = errno;
 
-    (void)result_of(region_view(region, &view));
+    (void)result_of(region_view(region, &view), saved_errno);
     return (gcmmap_slice){ view.data, view.n_bytes };
 }
 
@@ -179,12 +186,16 @@ gcmmap_region *gcmmap_of(const void *pointer)
 
 int gcmmap_close(gcmmap_region *region)
 {
-    return result_of(region_close(region));
+    int saved_errno = errno;
+
+    return result_of(region_close(region), saved_errno);
 }
 
 int gcmmap_unmap_now(gcmmap_region *region)
 {
-    return result_of(region_unmap_now(region));
+    int saved_errno = errno;
+
+    return result_of(region_unmap_now(region), saved_errno);
 }
 
 size_t gcmmap_collect(void)
@@ -194,4 +205,13 @@ size_t gcmmap_collect(void)
 
     errno = saved_errno;
     return n_released;
+}
+
+size_t gcmmap_trim(void)
+{
+    int saved_errno = errno;
+    size_t n_bytes = region_trim();
+
+    errno = saved_errno;
+    return n_bytes;
 }

@@ -74,6 +74,15 @@ void os_close_gap(void *gap);
  */
 int os_written_pages(const void *at, size_t n_pages, bool *written);
 
+/*
+ * Copies n_bytes of our own memory, which may not be readable.  EFAULT: it was not, or the
+ * system has no way to find out.  Async-signal-safe.
+ */
+int os_peek(void *to, const void *from, size_t n_bytes);
+
+/* Bytes of writable static data of all loaded objects; about, and found out once. */
+size_t os_static_data_bytes(void);
+
 /* Calls fn in the child of each fork, before it runs anything else. */
 int os_on_fork_in_child(void (*fn)(void));
 

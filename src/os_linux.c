@@ -3,9 +3,13 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os.h"
@@ -56,4 +60,35 @@ int os_written_pages(const void *at, size_t n_pages, bool *written)
         (void)close(fd);
     errno = saved_errno;
     return error;
+}
+
+static int add_writable_segments(struct dl_phdr_info *info, size_t n_bytes, void *total)
+{
+    (void)n_bytes;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && (info->dlpi_phdr[i].p_flags & PF_W))
+            *(size_t *)total += info->dlpi_phdr[i].p_memsz;
+    return 0;
+}
+
+size_t os_static_data_bytes(void)
+{
+    static size_t bytes; /* racing threads store the same value, or nearly */
+    size_t known = __atomic_load_n(&bytes, __ATOMIC_RELAXED);
+
+    if (known == 0) {
+        (void)dl_iterate_phdr(add_writable_segments, &known);
+        __atomic_store_n(&bytes, known, __ATOMIC_RELAXED);
+    }
+    return known;
+}
+
+int os_peek(void *to, const void *from, size_t n_bytes)
+{
+    int saved_errno = errno;
+    struct iovec local = { to, n_bytes }, remote = { (void *)from, n_bytes };
+    bool all = process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)n_bytes;
+
+    errno = saved_errno;
+    return all ? 0 : EFAULT;
 }

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include <errno.h>
 
 #include "os.h"
@@ -11,4 +13,15 @@ int os_written_pages(const void *at, size_t n_pages, bool *written)
 {
     (void)at, (void)n_pages, (void)written;
     return ENOTSUP;
+}
+
+size_t os_static_data_bytes(void)
+{
+    return (size_t)256 << 10;
+}
+
+int os_peek(void *to, const void *from, size_t n_bytes)
+{
+    (void)to, (void)from, (void)n_bytes;
+    return EFAULT;
 }

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -87,7 +89,9 @@ bool os_has_hidden_contents(int fd)
     char byte;
     struct os_file file;
     int saved_errno = errno;
-    bool has_byte = pread(fd, &byte, 1, 0) == 1;
+    ssize_t n = pread(fd, &byte, 1, 0);
+    /* Some of /proc cannot be read from the start; a write-only fd tells nothing. */
+    bool has_byte = n > 0 || (n < 0 && errno != EBADF);
 
     errno = saved_errno;
     /* The second look tells a file of /proc from one that grew just now. */

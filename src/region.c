@@ -1,8 +1,10 @@
 /*
- * region: states, release, pacing of our own collections.
+ * region: states and release.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include "region.h"
 
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 
 #include "collector.h"
+#include "pace.h"
 #include "registry.h"
 #include "reserve.h"
 #include "roots.h"
@@ -30,32 +33,14 @@ struct region {
     bool charged; /* private and writable: its pages cost memory */
 };
 
-/*
- * When we collect of our own accord: after so many maps, or bytes of address space, or
- * bytes that may cost memory, since the last collection of whoever's; and never before
- * half as much as is live has been mapped anew, so that the work stays proportional.
- */
-#define PACE_REGIONS 1024u
-#define PACE_BYTES ((size_t)1 << (sizeof(size_t) > 4 ? 32 : 28)) /* 4 GiB; 256 MiB on 32 bits */
-#define PACE_CHARGED_BYTES ((size_t)256 << 20)
-
 /* All of these under the collector's lock. */
 static struct region *dying;     /* not yet drained */
 static struct region *releasing; /* being drained, by one thread at a time */
 static bool is_draining;
 static gcmmap_stats stats;
 static size_t bytes_charged_live;
-static struct {
-    unsigned long cycle;
-    size_t n_regions, bytes, bytes_charged;
-} since_collection;
 
 static atomic_size_t n_dying_hint; /* may be read without the lock */
-
-static size_t min_gap(size_t least, size_t live)
-{
-    return live / 2 > least ? live / 2 : least;
-}
 
 static unsigned char *data_of(const struct region *region)
 {
@@ -121,14 +106,15 @@ static void mark_block(void *block, struct collector_marker *marker)
     const struct region *region = region_on(reservation);
     size_t from, to;
 
-    /* Nothing else is readable, and nothing else holds anything. */
-    if (region == NULL || region->state != LIVE || !region->traced)
+    /* While it is being closed too: closing may fail. */
+    if (region == NULL || !region->traced || region->state == CLOSED || region->state == DYING)
         return;
     reserve_mark_row(reservation, block, marker, &from, &to);
     if (to > region->n_covered)
         to = region->n_covered;
     if (from < to)
-        roots_scan(marker, reservation_start(reservation) + from, to - from, region->of_file);
+        roots_scan(marker, reservation_start(reservation) + from, to - from,
+                   region->of_file || region->state != LIVE);
 }
 
 /* ---- release -------------------------------------------------------------- */
@@ -269,12 +255,16 @@ static size_t drain(void)
 
 static void *is_any_left(void *arg)
 {
-    return stats.n_live + stats.n_closed + stats.n_dying > 0 ? arg : NULL;
+    return stats.n_live + stats.n_closed + stats.n_dying > 0 || reservation_total_bytes() > 0
+               ? arg
+               : NULL;
 }
 
 static bool finalization_point(void)
 {
     (void)drain();
+    reserve_trim_if_idle();
+    pace_host(reservation_total_bytes());
     return collector_locked(is_any_left, &stats) != NULL;
 }
 
@@ -288,6 +278,7 @@ static void after_fork_in_child(void)
     *end = releasing;
     releasing = NULL;
     is_draining = false;
+    reserve_after_fork_in_child();
     if (dying != NULL)
         atomic_store(&n_dying_hint, 1);
 }
@@ -312,9 +303,8 @@ static void *read_n_released(void *arg)
 
 static void *count_collection(void *arg)
 {
-    stats.n_collections++;
-    since_collection.cycle = 0; /* also where the host has switched collections off */
-    return arg;
+    stats.n_collections += collector_cycle() != *(unsigned long *)arg;
+    return NULL;
 }
 
 static void *others_are_draining(void *arg)
@@ -324,8 +314,10 @@ static void *others_are_draining(void *arg)
 
 static void collect_and_drain(void)
 {
+    unsigned long cycle = collector_cycle();
+
     collector_collect();
-    collector_locked(count_collection, NULL);
+    collector_locked(count_collection, &cycle); /* the host may have switched it off */
     while (collector_locked(others_are_draining, &stats) != NULL)
         os_yield();
     (void)drain();
@@ -342,25 +334,23 @@ size_t region_collect(void)
     return after - before;
 }
 
-/* ---- creation ------------------------------------------------------------- */
-
-static void note_cycle(void)
+size_t region_trim(void)
 {
-    if (since_collection.cycle == collector_cycle())
-        return;
-    since_collection.cycle = collector_cycle();
-    since_collection.n_regions = since_collection.bytes = since_collection.bytes_charged = 0;
+    size_t n_bytes;
+
+    start();
+    n_bytes = reserve_trim();
+    pace_host(reservation_total_bytes());
+    return n_bytes;
 }
+
+/* ---- creation ------------------------------------------------------------- */
 
 static void *is_collection_due(void *arg)
 {
-    note_cycle();
-    return since_collection.n_regions >= min_gap(PACE_REGIONS, stats.n_live) ||
-                   since_collection.bytes >= min_gap(PACE_BYTES, stats.bytes_live) ||
-                   since_collection.bytes_charged >=
-                       min_gap(PACE_CHARGED_BYTES, bytes_charged_live)
-               ? arg
-               : NULL;
+    struct pace_live live = { stats.n_live, stats.bytes_live, bytes_charged_live };
+
+    return pace_is_due(&live) ? arg : NULL;
 }
 
 static void *set_live(void *arg)
@@ -371,11 +361,7 @@ static void *set_live(void *arg)
     region->at->user = region;
     count_as_live(region, 1);
     stats.n_mapped++;
-    note_cycle();
-    since_collection.n_regions++;
-    since_collection.bytes += region->at->n_bytes;
-    if (region->charged)
-        since_collection.bytes_charged += bytes_of(region);
+    pace_mapped(region->at->n_bytes, region->charged ? bytes_of(region) : 0);
     return NULL;
 }
 
@@ -451,6 +437,7 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     }
     *handle = reservation_block(region->at); /* in sight before it can be found dead */
     collector_locked(set_live, region);
+    pace_host_if_changed(reservation_total_bytes());
     collector_want_finalization_point();
     collector_keep(*handle);
     return 0;
@@ -570,6 +557,7 @@ static void *end_close(void *arg)
 
     if (call->for_good && call->error == 0) {
         stats.n_unmapped_now++;
+        pace_unmapped(region->at->n_bytes, region->charged ? bytes_of(region) : 0);
         reserve_put(region->at);
         return NULL;
     }

@@ -59,6 +59,9 @@ int region_unmap_now(gcmmap_region *handle);
 /* Collects, then releases the dead; returns how many. */
 size_t region_collect(void);
 
+/* Gives the pooled addresses back; returns how many bytes. */
+size_t region_trim(void);
+
 void region_get_stats(gcmmap_stats *stats);
 
 #endif

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include "registry.h"
 
 #include <errno.h>

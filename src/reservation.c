@@ -3,8 +3,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include "reservation.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "collector.h"
@@ -12,7 +15,7 @@
 #include "registry.h"
 
 static struct reservation *spare_records; /* lock */
-static size_t total_bytes;                /* lock */
+static atomic_size_t total_bytes;         /* written under the lock */
 
 unsigned char *reservation_start(const struct reservation *reservation)
 {

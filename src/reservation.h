@@ -87,7 +87,7 @@ struct reservation *reservation_join(struct reservation *left, struct reservatio
 /* Lock not held.  Sees to it that n calls of reservation_cut() will have a record. */
 bool reservation_spare(unsigned n);
 
-/* Lock held: bytes of all blocks. */
+/* Bytes of all blocks.  With or without the lock. */
 size_t reservation_total_bytes(void);
 
 #endif

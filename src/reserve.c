@@ -6,8 +6,11 @@
  * Everything new goes into a pool first and is taken out from there, so there is one
  * way in and one way out.
  */
+#include <config.h>
+
 #include "reserve.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +35,11 @@ static size_t n_pooled;                       /* without rows */
 
 /* New blocks of a class are taken by the handful, so that neighbours die together. */
 #define BATCH_BYTES ((size_t)1 << 20)
+
+/* After so many collections in which nothing was taken the pools are given back. */
+#define IDLE_COLLECTIONS 8u
+
+static atomic_uint n_taken; /* wraps */
 
 /* Other threads may be quicker to take what we bring. */
 #define MOST_TRIES 8u
@@ -147,7 +155,9 @@ struct reservation *reserve_take(size_t n_bytes, bool traced)
 {
     struct wish wish = { .n_bytes = n_bytes, .traced = traced };
     bool is_small = is_of_class(n_bytes);
+    unsigned stage = 0;
 
+    atomic_fetch_add_explicit(&n_taken, 1, memory_order_relaxed);
     if (is_small)
         wish.pool = class_of(n_bytes / os_page_size());
     for (unsigned i = 0; i < MOST_TRIES; i++) {
@@ -156,7 +166,7 @@ struct reservation *reserve_take(size_t n_bytes, bool traced)
             return wish.found;
         if (is_small ? !add_blocks(&wish, bytes_of_class(wish.pool),
                                    BATCH_BYTES / bytes_of_class(wish.pool) + 1)
-                     : !rows_extend(n_bytes, traced, i))
+                     : !rows_extend(n_bytes, traced, &stage))
             break;
     }
     if (!is_small) {
@@ -166,6 +176,65 @@ struct reservation *reserve_take(size_t n_bytes, bool traced)
             collector_locked(take_from_pool, &wish);
     }
     return wish.found;
+}
+
+static void *take_all(void *arg)
+{
+    struct reservation **list = arg;
+
+    *list = NULL;
+    for (unsigned i = 0; i < 2 * N_POOLS; i++) {
+        struct reservation **pool = &pools[i % 2][i / 2], *next;
+
+        for (; *pool != NULL; *pool = next) {
+            next = (*pool)->next;
+            (*pool)->next = *list;
+            *list = *pool;
+            n_pooled--;
+        }
+    }
+    rows_take_all(list);
+    return NULL;
+}
+
+static void *put(void *arg)
+{
+    reserve_put(arg);
+    return NULL;
+}
+
+size_t reserve_trim(void)
+{
+    struct reservation *list, *next;
+    size_t n_bytes = 0;
+
+    collector_locked(take_all, &list);
+    for (; list != NULL; list = next) {
+        size_t n = reservation_block_bytes(list);
+
+        next = list->next;
+        if (reservation_unmake(list))
+            n_bytes += n;
+        else
+            collector_locked(put, list);
+    }
+    return n_bytes;
+}
+
+void reserve_trim_if_idle(void)
+{
+    static atomic_uint n_idle, n_taken_before;
+    unsigned n = atomic_load(&n_taken);
+
+    if (atomic_exchange(&n_taken_before, n) != n)
+        atomic_store(&n_idle, 0);
+    else if (atomic_fetch_add(&n_idle, 1) % IDLE_COLLECTIONS == IDLE_COLLECTIONS - 1)
+        (void)reserve_trim();
+}
+
+void reserve_after_fork_in_child(void)
+{
+    rows_after_fork_in_child();
 }
 
 /* ---- inside a collection ------------------------------------------------- */

@@ -36,6 +36,18 @@ bool reserve_is_reached(struct reservation *reservation);
 void reserve_mark_row(const struct reservation *reservation, const void *block,
                       struct collector_marker *marker, size_t *from, size_t *to);
 
+/*
+ * Lock not held.  Gives all that is pooled back to the collector's heap; returns how many
+ * bytes of address space.
+ */
+size_t reserve_trim(void);
+
+/* Lock not held.  After each collection: trims if nothing was taken for some of them. */
+void reserve_trim_if_idle(void);
+
+/* In a forked child: the threads that were at work in the parent are not here. */
+void reserve_after_fork_in_child(void);
+
 struct reserve_stats {
     size_t n_pooled;
     size_t bytes_reserved;

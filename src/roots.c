@@ -3,7 +3,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include "roots.h"
+
+#include <stdint.h>
 
 #include "collector.h"
 #include "os.h"
@@ -11,39 +15,48 @@
 /* Asking about so few pages costs more than reading them (about 2 us for the question). */
 #define FEW_PAGES 4u
 
-/* On the marker's stack: one question covers 2 MiB. */
+/* On the marker's stack: one question covers 2 MiB of 4 KiB pages. */
 #define PAGES_PER_QUESTION 512u
 
-static void scan_written(struct collector_marker *marker, const unsigned char *from,
-                         size_t n_pages, const bool *written)
-{
-    size_t page = os_page_size();
+/* On the marker's stack: divides every page size. */
+#define BYTES_PER_COPY 4096u
 
-    for (size_t i = 0; i < n_pages; i++)
-        if (written[i])
-            collector_mark_words(marker, from + i * page, from + (i + 1) * page);
+static void scan_copy(struct collector_marker *marker, const unsigned char *from, size_t n_bytes)
+{
+    uintptr_t words[BYTES_PER_COPY / sizeof(uintptr_t)];
+
+    for (; n_bytes > 0; n_bytes -= sizeof words, from += sizeof words)
+        if (os_peek(words, from, sizeof words) == 0)
+            collector_mark_words(marker, words, (unsigned char *)words + sizeof words);
+}
+
+static void scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
+                 bool may_fault)
+{
+    if (may_fault)
+        scan_copy(marker, from, n_bytes);
+    else
+        collector_mark_words(marker, from, from + n_bytes);
 }
 
 void roots_scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                bool of_file)
+                bool may_fault)
 {
     size_t page = os_page_size();
     size_t n_pages = n_bytes / page;
 
-    /* Pages of a file are always asked about: the file may have been truncated. */
-    if (n_pages <= FEW_PAGES && !of_file) {
-        collector_mark_words(marker, from, from + n_bytes);
+    if (n_pages <= FEW_PAGES) {
+        scan(marker, from, n_bytes, may_fault);
         return;
     }
     while (n_pages > 0) {
         bool written[PAGES_PER_QUESTION];
         size_t n = n_pages < PAGES_PER_QUESTION ? n_pages : PAGES_PER_QUESTION;
+        bool told = os_written_pages(from, n, written) == 0;
 
-        if (os_written_pages(from, n, written) == 0)
-            scan_written(marker, from, n, written);
-        else
-            collector_mark_words(marker, from, from + n * page);
-        from += n * page;
+        for (size_t i = 0; i < n; i++, from += page)
+            if (!told || written[i])
+                scan(marker, from, page, may_fault);
         n_pages -= n;
     }
 }

@@ -15,8 +15,11 @@
  *         ^ all of this is given back, then asked for again as
  *         | bridge: left + hole           | block  | block  |
  */
+#include <config.h>
+
 #include "rows.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +28,10 @@
 
 static struct reservation *rows[2]; /* [traced], by address */
 static size_t n_rows;
-static size_t bytes_claimed; /* since the start */
+
+/* One thread at a time: two would take each other's free stretches. */
+static atomic_bool is_extending;
+static _Thread_local bool it_is_me;
 
 /* A hole wider than this is no black-listed page but somebody else's memory. */
 #define WIDEST_HOLE ((size_t)64 << 20)
@@ -40,6 +46,9 @@ static size_t bytes_claimed; /* since the start */
 /* The heap grows by pieces of at most this: Linux's heuristic overcommit refuses a single
    private mapping larger than RAM + swap. */
 #define GROW_MOST ((size_t)2 << 30)
+
+/* The more there is, the larger the steps, up to this beyond what is asked for. */
+#define GROW_AHEAD_MOST ((size_t)1 << 30)
 #define MOST_PIECES 40u
 
 #define MOST_BRIDGES 256u /* 64 GiB have 64 holes */
@@ -94,6 +103,16 @@ struct reservation *rows_take(size_t n_bytes, bool traced)
         return part;
     }
     return NULL;
+}
+
+void rows_take_all(struct reservation **list)
+{
+    for (unsigned traced = 0; traced < 2; traced++)
+        for (struct reservation *row; (row = rows[traced]) != NULL; *list = row) {
+            rows[traced] = row->next;
+            row->next = *list;
+        }
+    n_rows = 0;
 }
 
 size_t rows_count(void)
@@ -355,27 +374,46 @@ static bool bridge_holes(size_t n_bytes, bool traced)
     return collector_locked(is_there_a_row, &question) != NULL;
 }
 
-bool rows_extend(size_t n_bytes, bool traced, unsigned stage)
+static bool extend(size_t n_bytes, bool traced, unsigned stage)
 {
     size_t n_blocks = (n_bytes + reservation_slack() + ROW_BLOCK - 1) / ROW_BLOCK;
-    size_t n_more = bytes_claimed / ROW_BLOCK / 4; /* the more, the larger the steps */
-    bool worth_it = false;
+    size_t n_ahead = min(reservation_total_bytes() / 4, GROW_AHEAD_MOST) / ROW_BLOCK;
 
-    if (stage > 1 || !reservation_spare(1))
-        return false;
     if (n_blocks == 1)
         return claim_block(traced);
+    if (stage == 0 && bridge_holes(n_bytes, traced))
+        return true;
+    n_blocks += n_ahead > SPARE_BLOCKS ? n_ahead : SPARE_BLOCKS;
+    grow_heap(n_blocks * ROW_BLOCK);
+    return claim_all(n_blocks, traced) && bridge_holes(n_bytes, traced);
+}
+
+bool rows_extend(size_t n_bytes, bool traced, unsigned *stage)
+{
+    bool worth_it;
+
+    /* it_is_me: in a finalizer that one of our own allocations runs. */
+    if (*stage > 1 || it_is_me || !reservation_spare(1))
+        return false;
+    if (atomic_exchange(&is_extending, true)) {
+        while (atomic_load(&is_extending))
+            os_yield();
+        return true; /* look again: there may be enough for us too */
+    }
+    it_is_me = true;
     /* No collection in between: it would black-list other pages. */
     collector_pause(true);
-    if (stage == 0)
-        worth_it = bridge_holes(n_bytes, traced);
-    if (!worth_it) {
-        if (n_more < n_blocks + SPARE_BLOCKS)
-            n_more = n_blocks + SPARE_BLOCKS;
-        grow_heap(n_more * ROW_BLOCK);
-        bytes_claimed += n_more * ROW_BLOCK; /* a lost update does no harm */
-        worth_it = claim_all(n_more, traced) && bridge_holes(n_bytes, traced);
-    }
+    worth_it = extend(n_bytes, traced, (*stage)++);
     collector_pause(false);
+    it_is_me = false;
+    atomic_store(&is_extending, false);
     return worth_it;
+}
+
+void rows_after_fork_in_child(void)
+{
+    if (!atomic_load(&is_extending) || it_is_me)
+        return;
+    collector_pause(false);
+    atomic_store(&is_extending, false);
 }

@@ -24,9 +24,14 @@ void rows_put(struct reservation *row);
 /*
  * Lock not held.  Tries to bring about a row of n_bytes: grows the heap, and bridges the
  * holes that black-listed pages leave.  Whether rows_take() is worth another try.
- * `stage` counts the tries, from 0.
+ * *stage counts what was tried for this caller; start with 0.
  */
-bool rows_extend(size_t n_bytes, bool traced, unsigned stage);
+bool rows_extend(size_t n_bytes, bool traced, unsigned *stage);
+
+/* Lock held.  Moves all rows to the front of the list. */
+void rows_take_all(struct reservation **list);
+
+void rows_after_fork_in_child(void);
 
 /* Lock held. */
 size_t rows_count(void);

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <config.h>
+
 #include <errno.h>
 
 #include "gcmmap.h"
