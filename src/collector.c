@@ -26,6 +26,12 @@ static int GC_CALLBACK refuse_to_be_reclaimed(void *block)
     int saved_errno = errno;
 
     hooks->unreached(block);
+    /*
+     * bdwgc marks a block that refuses, but does not count the mark; and a block without a
+     * count is passed over by the next partial collection (incremental mode), whatever
+     * has been stored in it by then.
+     */
+    GC_set_mark_bit(block);
     errno = saved_errno;
     return 1; /* the latch, without exception: see collector.h */
 }
@@ -92,11 +98,28 @@ static void *GC_CALLBACK oom_unless_ours(size_t n_bytes)
     return is_our_request ? NULL : host_oom(n_bytes);
 }
 
+/*
+ * The host's finalizers run inside bdwgc's allocation calls.  Let those that wait run now,
+ * while their own shortages are not yet taken for ours; but not nested, or a chain of
+ * finalizers that map could exhaust the stack.
+ */
+static void run_waiting_finalizers(void)
+{
+    static _Thread_local bool is_running;
+
+    if (is_running || !GC_should_invoke_finalizers() || GC_get_finalize_on_demand())
+        return;
+    is_running = true;
+    (void)GC_invoke_finalizers();
+    is_running = false;
+}
+
 static void begin_request(void)
 {
     GC_warn_proc warn;
     GC_oom_func oom;
 
+    run_waiting_finalizers();
     atomic_fetch_add(&n_requests, 1); /* first: nobody takes ours away from now on */
     warn = GC_get_warn_proc();
     oom = GC_get_oom_fn();
@@ -189,9 +212,12 @@ static void *walk_locked(void *arg)
 void collector_walk(struct collector_usage *usage)
 {
     struct walk walk = { .usage = usage, .kind = -1 };
-    void *atomic = GC_MALLOC_ATOMIC(1);
+    void *atomic;
 
     *usage = (struct collector_usage){ 0 };
+    begin_request();
+    atomic = GC_MALLOC_ATOMIC(1);
+    end_request();
     if (atomic == NULL)
         return;
     walk.atomic_kind = GC_get_kind_and_size(atomic, NULL);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -173,9 +174,43 @@ int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
     return error;
 }
 
+/*
+ * A mapping of one page that only takes up a slot of the kernel's table.  When the table is
+ * full, even calls that would empty it are refused; then this one goes.  Shared, because
+ * the kernel joins neighbouring private ones.
+ */
+static _Atomic(void *) spare_slot;
+
+static void keep_spare_slot(void)
+{
+    void *slot, *none = NULL;
+
+    if (atomic_load_explicit(&spare_slot, memory_order_relaxed) != NULL)
+        return;
+    slot = mmap(NULL, os_page_size(), PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (slot != MAP_FAILED && !atomic_compare_exchange_strong(&spare_slot, &none, slot))
+        (void)munmap(slot, os_page_size());
+}
+
+static bool give_up_spare_slot(void)
+{
+    void *slot = atomic_exchange(&spare_slot, NULL);
+
+    return slot != NULL && munmap(slot, os_page_size()) == 0;
+}
+
 int os_vacate(void *at, size_t n_bytes)
 {
-    return map_fixed(at, n_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    int saved_errno = errno;
+    int error = map_fixed(at, n_bytes, PROT_NONE, flags, -1, 0);
+
+    if (error == ENOMEM && give_up_spare_slot())
+        error = map_fixed(at, n_bytes, PROT_NONE, flags, -1, 0);
+    if (error == 0)
+        keep_spare_slot();
+    errno = saved_errno;
+    return error;
 }
 
 int os_restore(void *at, size_t n_bytes)

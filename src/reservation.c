@@ -48,30 +48,28 @@ size_t reservation_total_bytes(void)
 
 /* ---- making and unmaking -------------------------------------------------- */
 
-static void discard_block(void *block)
-{
-    struct reservation blank = { .hidden_block = ~(uintptr_t)block };
-    size_t n_bytes = collector_block_bytes(block) - reservation_slack();
-
-    /* Where the kernel has no map slot left the latch keeps the block, unused. */
-    if (os_restore(reservation_start(&blank), n_bytes) == 0)
-        collector_free_block(block);
-}
-
-/* Makes pages vanish that the collector touched: one call for neighbours. */
-static int vacate(struct reservation **records, unsigned n)
+/* Makes pages vanish that the collector touched: one call for neighbours.  How many. */
+static unsigned vacate(struct reservation **records, unsigned n)
 {
     for (unsigned i = 0, j; i < n; i = j) {
         unsigned char *start = reservation_start(records[i]), *end = reservation_end(records[i]);
-        int error;
 
         for (j = i + 1; j < n && reservation_start(records[j]) == end; j++)
             end = reservation_end(records[j]);
-        error = os_vacate(start, (size_t)(end - start));
-        if (error != 0)
-            return error;
+        if (os_vacate(start, (size_t)(end - start)) != 0)
+            return i;
     }
-    return 0;
+    return n;
+}
+
+static void discard(struct reservation **records, unsigned n, unsigned n_vacated)
+{
+    for (unsigned i = 0; i < n; i++) {
+        /* Where there is no map slot even for that the latch keeps the block, unused. */
+        if (i >= n_vacated || os_restore(reservation_start(records[i]), records[i]->n_bytes) == 0)
+            collector_free_block(reservation_block(records[i]));
+        free(records[i]);
+    }
 }
 
 struct introduction {
@@ -105,7 +103,7 @@ bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
                       reservation_receiver *receiver)
 {
     struct reservation *records[RESERVATION_BATCH];
-    unsigned n_records = 0;
+    unsigned n_records = 0, n_vacated = 0;
 
     while (n_records < n && (records[n_records] = malloc(sizeof **records)) != NULL) {
         *records[n_records] = *like;
@@ -114,17 +112,17 @@ bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
             collector_block_bytes(blocks[n_records]) - reservation_slack();
         n_records++;
     }
-    if (n > 0 && n_records == n && registry_prepare(n) == 0) {
-        if (vacate(records, n) == 0) {
+    for (unsigned i = n_records; i < n; i++)
+        collector_free_block(blocks[i]);
+    if (n_records == n && n > 0 && registry_prepare(n) == 0) {
+        n_vacated = vacate(records, n);
+        if (n_vacated == n) {
             collector_locked(introduce, &(struct introduction){ records, n, receiver });
             return true;
         }
         collector_locked(unprepare, &n);
     }
-    for (unsigned i = 0; i < n; i++)
-        discard_block(blocks[i]);
-    while (n_records > 0)
-        free(records[--n_records]);
+    discard(records, n_records, n_vacated);
     return false;
 }
 
