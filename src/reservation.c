@@ -54,8 +54,8 @@ static unsigned vacate(struct reservation **records, unsigned n)
     for (unsigned i = 0, j; i < n; i = j) {
         unsigned char *start = reservation_start(records[i]), *end = reservation_end(records[i]);
 
-        for (j = i + 1; j < n && reservation_start(records[j]) == end; j++)
-            end = reservation_end(records[j]);
+        for (j = i + 1; j < n && reservation_end(records[j]) == start; j++)
+            start = reservation_start(records[j]);
         if (os_vacate(start, (size_t)(end - start)) != 0)
             return i;
     }

@@ -61,7 +61,8 @@ typedef void reservation_receiver(struct reservation *reservation);
 
 /*
  * Lock not held.  Makes a reservation of each of n <= RESERVATION_BATCH fresh blocks,
- * in sight of the collector, and hands them out in the order given.  false: shortage of
+ * in sight of the collector, and hands them out in the order given; neighbours, if given
+ * from the highest address down, cost one system call.  false: shortage of
  * memory or map slots, and the blocks are gone.
  */
 bool reservation_make(void **blocks, unsigned n, const struct reservation *like,

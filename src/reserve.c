@@ -33,8 +33,10 @@
 static struct reservation *pools[2][N_POOLS]; /* [traced][pool] */
 static size_t n_pooled;                       /* without rows */
 
-/* New blocks of a class are taken by the handful, so that neighbours die together. */
-#define BATCH_BYTES ((size_t)1 << 20)
+/* New blocks of a class are taken by the handful, so that neighbours can be released in one
+   call; the more there is, the more. */
+#define BATCH_BYTES_LEAST ((size_t)1 << 20)
+#define BATCH_BYTES_MOST ((size_t)32 << 20)
 
 /* After so many collections in which nothing was taken the pools are given back. */
 #define IDLE_COLLECTIONS 8u
@@ -134,19 +136,43 @@ static int by_descending_address(const void *left, const void *right)
     return (a < b) - (a > b);
 }
 
+static size_t blocks_per_batch(size_t n_bytes)
+{
+    size_t batch = reservation_total_bytes() / 4, n;
+
+    if (batch < BATCH_BYTES_LEAST)
+        batch = BATCH_BYTES_LEAST;
+    if (batch > BATCH_BYTES_MOST)
+        batch = BATCH_BYTES_MOST;
+    n = batch / n_bytes;
+    return n < 1 ? 1 : n > RESERVATION_BATCH ? RESERVATION_BATCH : n;
+}
+
+/* Fresh blocks, neighbours if possible.  How many there are. */
+static unsigned new_blocks(void **blocks, size_t n, size_t n_bytes, bool traced)
+{
+    unsigned n_got = 0;
+
+    /* bdwgc counts an eighth of each block as garbage to come: collecting is our affair. */
+    collector_pause(true);
+    /* Left to itself bdwgc may grow its heap for each block anew, here and there. */
+    if (n > 1)
+        collector_free_block(collector_new_block(n * n_bytes, traced));
+    while (n_got < n && (blocks[n_got] = collector_new_block(n_bytes, traced)) != NULL)
+        n_got++;
+    collector_pause(false);
+    return n_got;
+}
+
 /* New blocks into a pool: the lowest address will be the first to be handed out. */
 static bool add_blocks(const struct wish *wish, size_t n_bytes, size_t n)
 {
     struct reservation like = { .pool = (unsigned short)wish->pool, .traced = wish->traced };
     void *blocks[RESERVATION_BATCH]; /* on the stack: in sight of the collector */
-    unsigned n_got = 0;
+    unsigned n_got;
 
-    if (n > RESERVATION_BATCH)
-        n = RESERVATION_BATCH;
     memset(blocks, 0, sizeof blocks);
-    while (n_got < n && (blocks[n_got] = collector_new_block(n_bytes + reservation_slack(),
-                                                             wish->traced)) != NULL)
-        n_got++;
+    n_got = new_blocks(blocks, n, n_bytes + reservation_slack(), wish->traced);
     qsort(blocks, n_got, sizeof *blocks, by_descending_address);
     return reservation_make(blocks, n_got, &like, reserve_put);
 }
@@ -165,7 +191,7 @@ struct reservation *reserve_take(size_t n_bytes, bool traced)
         if (wish.found != NULL)
             return wish.found;
         if (is_small ? !add_blocks(&wish, bytes_of_class(wish.pool),
-                                   BATCH_BYTES / bytes_of_class(wish.pool) + 1)
+                                   blocks_per_batch(bytes_of_class(wish.pool)))
                      : !rows_extend(n_bytes, traced, &stage))
             break;
     }

@@ -122,11 +122,11 @@ size_t rows_count(void)
 
 /* ---- new blocks; lock not held ---------------------------------------------- */
 
-static int by_address(const void *left, const void *right)
+static int by_descending_address(const void *left, const void *right)
 {
     uintptr_t a = (uintptr_t)*(void *const *)left, b = (uintptr_t)*(void *const *)right;
 
-    return (a > b) - (a < b);
+    return (a < b) - (a > b);
 }
 
 static size_t min(size_t a, size_t b)
@@ -195,7 +195,7 @@ static bool claim_all(size_t n_most, bool traced)
         while (n < RESERVATION_BATCH && collector_heap_bytes() == heap_bytes &&
                (blocks[n] = collector_new_block(ROW_BLOCK, traced)) != NULL)
             n++;
-        qsort(blocks, n, sizeof *blocks, by_address);
+        qsort(blocks, n, sizeof *blocks, by_descending_address);
         if (n == 0 || !reservation_make(blocks, n, like(traced), rows_put))
             break;
         any = true;
