@@ -18,6 +18,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "os.h"
+
 static const struct collector_hooks *hooks;
 static unsigned plain_kind, traced_kind;
 
@@ -234,12 +236,28 @@ void collector_set_divisor(size_t divisor)
     GC_set_free_space_divisor((GC_word)divisor);
 }
 
+static atomic_uint n_pauses; /* of all threads */
+static _Thread_local unsigned n_own_pauses;
+
 void collector_pause(bool pause)
 {
-    if (pause)
+    if (pause) {
+        atomic_fetch_add(&n_pauses, 1);
+        n_own_pauses++;
         GC_disable();
-    else
+    } else {
         GC_enable();
+        n_own_pauses--;
+        atomic_fetch_sub(&n_pauses, 1);
+    }
+}
+
+void collector_after_fork_in_child(void)
+{
+    while (atomic_load(&n_pauses) > n_own_pauses) {
+        GC_enable();
+        atomic_fetch_sub(&n_pauses, 1);
+    }
 }
 
 void *collector_block_of(const void *pointer)
@@ -264,7 +282,14 @@ void collector_account(ptrdiff_t n_bytes)
 
 void collector_collect(void)
 {
+    GC_word cycle = GC_get_gc_no();
+
     GC_gcollect();
+    /* That another of our threads paused it is no reason not to collect. */
+    while (GC_get_gc_no() == cycle && n_own_pauses == 0 && atomic_load(&n_pauses) > 0) {
+        os_yield();
+        GC_gcollect();
+    }
 }
 
 /*

@@ -86,6 +86,9 @@ void collector_set_divisor(size_t divisor);
 /* No collections until it is called with false as often. */
 void collector_pause(bool pause);
 
+/* In a forked child: ends the pauses of threads that are not here. */
+void collector_after_fork_in_child(void);
+
 /* The block that a pointer points into, or NULL; others' objects too. */
 void *collector_block_of(const void *pointer);
 
@@ -101,7 +104,10 @@ unsigned long collector_cycle(void);
  */
 void collector_account(ptrdiff_t n_bytes);
 
-/* Lock not held.  Full collection; runs finalizers as the host has chosen. */
+/*
+ * Lock not held.  Full collection; runs finalizers as the host has chosen.  Nothing where
+ * the host has switched collections off.
+ */
 void collector_collect(void);
 
 /* Lock not held.  The next collection is followed by finalization_point(). */

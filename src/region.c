@@ -279,6 +279,7 @@ static void after_fork_in_child(void)
     releasing = NULL;
     is_draining = false;
     reserve_after_fork_in_child();
+    collector_after_fork_in_child();
     if (dying != NULL)
         atomic_store(&n_dying_hint, 1);
 }

@@ -412,8 +412,6 @@ bool rows_extend(size_t n_bytes, bool traced, unsigned *stage)
 
 void rows_after_fork_in_child(void)
 {
-    if (!atomic_load(&is_extending) || it_is_me)
-        return;
-    collector_pause(false);
-    atomic_store(&is_extending, false);
+    if (!it_is_me)
+        atomic_store(&is_extending, false);
 }
