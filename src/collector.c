@@ -81,14 +81,14 @@ void *collector_locked(void *(*fn)(void *), void *arg)
  * them, and the host's out-of-memory procedure (which may well end the program),
  * are held back.  Other threads' and other warnings go where they went before.
  */
-static _Thread_local bool is_our_request;
+static _Thread_local unsigned n_own_requests; /* of this thread, nested */
 static _Atomic unsigned n_requests;
 static GC_warn_proc host_warn;
 static GC_oom_func host_oom;
 
 static void GC_CALLBACK warn_unless_ours(char *format, GC_word arg)
 {
-    if (is_our_request && (strstr(format, "Repeated allocation of very large block") != NULL ||
+    if (n_own_requests > 0 && (strstr(format, "Repeated allocation of very large block") != NULL ||
                            strstr(format, "Failed to expand heap") != NULL ||
                            strstr(format, "Out of Memory") != NULL))
         return;
@@ -97,7 +97,7 @@ static void GC_CALLBACK warn_unless_ours(char *format, GC_word arg)
 
 static void *GC_CALLBACK oom_unless_ours(size_t n_bytes)
 {
-    return is_our_request ? NULL : host_oom(n_bytes);
+    return n_own_requests > 0 ? NULL : host_oom(n_bytes);
 }
 
 /*
@@ -133,12 +133,12 @@ static void begin_request(void)
         host_oom = oom;
         GC_set_oom_fn(oom_unless_ours);
     }
-    is_our_request = true;
+    n_own_requests++;
 }
 
 static void end_request(void)
 {
-    is_our_request = false;
+    n_own_requests--;
     if (atomic_fetch_sub(&n_requests, 1) != 1)
         return;
     /* Unless the host has set its own meanwhile. */
@@ -293,25 +293,39 @@ void collector_collect(void)
 }
 
 /*
- * Small objects that nobody keeps: the finalizer of the first to go runs at the first
- * finalization point after the next collection, in whatever way the host has chosen.
- * Several, because a forgotten word on a stack that nobody cleans can hold one.
+ * Sentinels: small objects that nobody keeps.  After each collection their finalizers run
+ * where the host lets finalizers run; the first to run takes the occasion, all set
+ * themselves up again.  Several, because a forgotten word on a stack that nobody cleans
+ * can hold one.
  */
 #define N_SENTINELS 4
 
-static atomic_bool is_watched;    /* sentinels of the newest generation are set */
-static _Atomic uintptr_t generation;
+static atomic_uint n_sentinels;
+static _Atomic GC_word seen_cycle;
+
+static void GC_CALLBACK sentinel_died(void *object, void *data);
+
+static void set_up(void *sentinel)
+{
+    /* A shortage of memory here is ours, and another sentinel's chance. */
+    n_own_requests++;
+    GC_REGISTER_FINALIZER_NO_ORDER(sentinel, sentinel_died, NULL, NULL, NULL);
+    n_own_requests--;
+}
 
 static void GC_CALLBACK sentinel_died(void *object, void *data)
 {
     int saved_errno = errno;
-    uintptr_t mine = (uintptr_t)data;
+    GC_word cycle = GC_get_gc_no();
 
-    (void)object;
-    /* The others of its generation come too late. */
-    if (atomic_compare_exchange_strong(&generation, &mine, mine + 1)) {
-        atomic_store(&is_watched, false);
-        if (hooks->finalization_point())
+    (void)data;
+    if (atomic_exchange(&seen_cycle, cycle) != cycle)
+        hooks->finalization_point();
+    if (hooks->is_anything_left()) {
+        set_up(object); /* allocates nothing that could run other finalizers */
+    } else {
+        atomic_fetch_sub(&n_sentinels, 1);
+        if (hooks->is_anything_left()) /* it came between */
             collector_want_finalization_point();
     }
     errno = saved_errno;
@@ -319,20 +333,19 @@ static void GC_CALLBACK sentinel_died(void *object, void *data)
 
 void collector_want_finalization_point(void)
 {
-    uintptr_t mine;
+    unsigned none = 0;
 
-    if (atomic_load_explicit(&is_watched, memory_order_relaxed) ||
-        atomic_exchange(&is_watched, true))
+    if (atomic_load_explicit(&n_sentinels, memory_order_relaxed) > 0 ||
+        !atomic_compare_exchange_strong(&n_sentinels, &none, N_SENTINELS))
         return;
-    mine = atomic_load(&generation);
     begin_request();
     for (int i = 0; i < N_SENTINELS; i++) {
         void *sentinel = GC_MALLOC_ATOMIC(1);
 
         if (sentinel != NULL)
-            GC_REGISTER_FINALIZER_NO_ORDER(sentinel, sentinel_died, (void *)mine, NULL, NULL);
-        else if (i == 0)
-            atomic_store(&is_watched, false); /* the next call tries again */
+            set_up(sentinel);
+        else
+            atomic_fetch_sub(&n_sentinels, 1);
     }
     end_request();
 }

@@ -40,11 +40,11 @@ struct collector_hooks {
      */
     void (*mark)(void *block, struct collector_marker *marker);
 
-    /*
-     * After a collection, where the host lets finalizers run.  No lock held.
-     * Returns whether it wants to be called after the next one too.
-     */
-    bool (*finalization_point)(void);
+    /* After a collection, where the host lets finalizers run.  No lock held. */
+    void (*finalization_point)(void);
+
+    /* Whether it has to be called after the next one too.  No lock held. */
+    bool (*is_anything_left)(void);
 };
 
 /*
@@ -110,7 +110,10 @@ void collector_account(ptrdiff_t n_bytes);
  */
 void collector_collect(void);
 
-/* Lock not held.  The next collection is followed by finalization_point(). */
+/*
+ * Lock not held.  From now on collections are followed by finalization_point(), for as long
+ * as there is anything left.
+ */
 void collector_want_finalization_point(void);
 
 /*

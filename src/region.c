@@ -260,12 +260,16 @@ static void *is_any_left(void *arg)
                : NULL;
 }
 
-static bool finalization_point(void)
+static bool is_anything_left(void)
+{
+    return collector_locked(is_any_left, &stats) != NULL;
+}
+
+static void finalization_point(void)
 {
     (void)drain();
     reserve_trim_if_idle();
     pace_host(reservation_total_bytes());
-    return collector_locked(is_any_left, &stats) != NULL;
 }
 
 /* The thread that drained in the parent is not here to finish it. */
@@ -287,7 +291,7 @@ static void after_fork_in_child(void)
 static void start(void)
 {
     static const struct collector_hooks hooks = { block_is_unreached, mark_block,
-                                                  finalization_point };
+                                                  finalization_point, is_anything_left };
     static atomic_bool is_registered;
 
     collector_start(&hooks);
