@@ -158,7 +158,6 @@ static void chains_are_read(void)
 {
     n_finalized = n_wrong = 0;
     apart_at_once(forget_chains, NULL);
-    make_noise();
     GC_gcollect();
     ok(n_wrong == 0 && n_finalized <= 3 * N_CHAINS && count_mapped() >= N_CHAINS,
        "chains die one link at a time");
