@@ -175,8 +175,9 @@ static __attribute__((noinline)) void clear_end(const char *path)
 
 int main(int argc, char **argv)
 {
-    const char *path =
-        argc > 1 ? argv[1] : access(DEFAULT_FILE, R_OK) == 0 ? DEFAULT_FILE : FALLBACK_FILE;
+    const char *path = argc > 1                          ? argv[1]
+                       : access(DEFAULT_FILE, R_OK) == 0 ? DEFAULT_FILE
+                                                         : FALLBACK_FILE;
     uintptr_t hidden;
 
     GC_INIT();

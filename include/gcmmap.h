@@ -295,7 +295,8 @@ size_t gcmmap_collect(void);
  *
  * gcmmap keeps them for the next mappings, which are cheaper for it; they cost no memory
  * but bdwgc's index, 8 bytes for each 4 KiB.  After eight collections in which nothing was
- * mapped it does this by itself, where the host runs finalizers.
+ * mapped it does this by itself, where the host runs finalizers and more is kept than
+ * regions lie on.
  *
  * \return  bytes of address space given back.
  * Threads: any that the collector knows.

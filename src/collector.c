@@ -89,8 +89,8 @@ static GC_oom_func host_oom;
 static void GC_CALLBACK warn_unless_ours(char *format, GC_word arg)
 {
     if (n_own_requests > 0 && (strstr(format, "Repeated allocation of very large block") != NULL ||
-                           strstr(format, "Failed to expand heap") != NULL ||
-                           strstr(format, "Out of Memory") != NULL))
+                               strstr(format, "Failed to expand heap") != NULL ||
+                               strstr(format, "Out of Memory") != NULL))
         return;
     host_warn(format, arg);
 }
@@ -174,11 +174,9 @@ size_t collector_heap_bytes(void)
     return GC_get_heap_size();
 }
 
-size_t collector_used_bytes(void)
+size_t collector_free_bytes(void)
 {
-    size_t heap = GC_get_heap_size(), free = GC_get_free_bytes();
-
-    return heap > free ? heap - free : 0; /* not read at one moment */
+    return GC_get_free_bytes();
 }
 
 /* The kind is the same for all objects of a page; they come page by page. */

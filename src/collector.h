@@ -68,9 +68,9 @@ void collector_free_block(void *block);
 /* Size of a block, as the collector sees it. */
 size_t collector_block_bytes(const void *block);
 
-/* Size of the whole heap; and of what is in use of it, or was until it is swept. */
+/* Size of the whole heap; and of its blocks that are free. */
 size_t collector_heap_bytes(void);
-size_t collector_used_bytes(void);
+size_t collector_free_bytes(void);
 
 /* Lock not held.  Bytes of others' objects that the last collection marked. */
 struct collector_usage {

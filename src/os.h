@@ -17,10 +17,10 @@
 size_t os_page_size(void);
 
 enum os_file_type {
-    OS_FILE_REGULAR,   /* has a size */
-    OS_FILE_DEVICE,    /* may take mappings, has no end */
+    OS_FILE_REGULAR, /* has a size */
+    OS_FILE_DEVICE,  /* may take mappings, has no end */
     OS_FILE_DIRECTORY,
-    OS_FILE_STREAM,    /* pipe, socket, terminal: never takes a mapping */
+    OS_FILE_STREAM, /* pipe, socket, terminal: never takes a mapping */
 };
 
 struct os_file {

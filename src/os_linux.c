@@ -42,8 +42,8 @@ int os_written_pages(const void *at, size_t n_pages, bool *written)
 
     for (size_t done = 0; error == 0 && done < n_pages;) {
         size_t n = n_pages - done < ENTRIES_PER_READ ? n_pages - done : ENTRIES_PER_READ;
-        ssize_t got = pread(fd, entries, n * sizeof *entries,
-                            (first + (off_t)done) * (off_t)sizeof *entries);
+        ssize_t got =
+            pread(fd, entries, n * sizeof *entries, (first + (off_t)done) * (off_t)sizeof *entries);
 
         if (got < 0 && errno == EINTR)
             continue;

@@ -115,8 +115,7 @@ int os_check_access(int fd, unsigned access)
     mode &= O_ACCMODE;
     if (mode == O_RDWR)
         return 0;
-    return mode == O_WRONLY || ((access & GCMMAP_WRITE) && !(access & GCMMAP_PRIVATE)) ? EACCES
-                                                                                       : 0;
+    return mode == O_WRONLY || ((access & GCMMAP_WRITE) && !(access & GCMMAP_PRIVATE)) ? EACCES : 0;
 }
 
 static int protection_of(unsigned access)

@@ -46,9 +46,14 @@ void pace_mapped(size_t bytes, size_t bytes_charged)
     since.bytes_charged += bytes_charged;
 }
 
+static size_t min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static void subtract(size_t *from, size_t n)
 {
-    *from -= n < *from ? n : *from;
+    *from -= min(n, *from);
 }
 
 void pace_unmapped(size_t bytes, size_t bytes_charged)
@@ -90,9 +95,9 @@ bool pace_is_due(const struct pace_live *live)
 
 static atomic_size_t last_bytes_ours;
 static atomic_flag is_busy = ATOMIC_FLAG_INIT;
-static size_t host_divisor;     /* as the host has set it; 0: not corrected */
-static size_t our_divisor;      /* what we set */
-static unsigned long walked_at; /* collection; 0: never */
+static size_t host_divisor;               /* as the host has set it; 0: not corrected */
+static size_t our_divisor;                /* what we set */
+static unsigned long walked_at;           /* collection; 0: never */
 static size_t walked_scan, walked_in_use; /* then */
 
 static size_t host_scan(size_t in_use)
@@ -134,11 +139,11 @@ void pace_host(size_t bytes_ours)
     if ((bytes_ours == 0 && host_divisor == 0) || atomic_flag_test_and_set(&is_busy))
         return;
     if (host_divisor == 0 || divisor != our_divisor)
-        host_divisor = divisor; /* the host has changed its mind */
-    used = collector_used_bytes();
-    our_divisor = bytes_ours == 0
-                      ? host_divisor
-                      : corrected(bytes_ours, used > bytes_ours ? used - bytes_ours : 0);
+        host_divisor = divisor;    /* the host has changed its mind */
+    used = collector_heap_bytes(); /* or was used, until it is swept */
+    used -= min(used, collector_free_bytes());
+    used -= min(used, bytes_ours);
+    our_divisor = bytes_ours == 0 ? host_divisor : corrected(bytes_ours, used);
     if (our_divisor != divisor)
         collector_set_divisor(our_divisor);
     if (bytes_ours == 0)

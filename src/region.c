@@ -195,8 +195,8 @@ static void vacate_all(struct region *list)
     while (list != NULL) {
         struct region *last = list;
 
-        while (last->next != NULL &&
-               reservation_start(last->next->at) + last->next->at->n_bytes == reservation_start(last->at))
+        while (last->next != NULL && reservation_start(last->next->at) + last->next->at->n_bytes ==
+                                         reservation_start(last->at))
             last = last->next;
         vacate_neighbours(list, last);
         list = last->next;
@@ -265,10 +265,19 @@ static bool is_anything_left(void)
     return collector_locked(is_any_left, &stats) != NULL;
 }
 
+static void *read_bytes_live(void *arg)
+{
+    *(size_t *)arg = stats.bytes_live;
+    return NULL;
+}
+
 static void finalization_point(void)
 {
+    size_t bytes_live;
+
     (void)drain();
-    reserve_trim_if_idle();
+    collector_locked(read_bytes_live, &bytes_live);
+    reserve_trim_if_idle(bytes_live);
     pace_host(reservation_total_bytes());
 }
 

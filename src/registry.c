@@ -129,7 +129,8 @@ void registry_remove(const void *block)
     size_t hole = index_of(key_of(block));
 
     /* Moves later entries of the same chain back, so that no marks are needed. */
-    for (size_t i = (hole + 1) & (n_entries - 1); table[i].key != 0; i = (i + 1) & (n_entries - 1)) {
+    for (size_t i = (hole + 1) & (n_entries - 1); table[i].key != 0;
+         i = (i + 1) & (n_entries - 1)) {
         size_t home = home_of(table[i].key);
 
         if (((i - home) & (n_entries - 1)) >= ((i - hole) & (n_entries - 1))) {

@@ -131,7 +131,7 @@ static void *take_row(void *arg)
 
 static int by_descending_address(const void *left, const void *right)
 {
-    uintptr_t a = (uintptr_t)*(void *const *)left, b = (uintptr_t)*(void *const *)right;
+    uintptr_t a = (uintptr_t) * (void *const *)left, b = (uintptr_t) * (void *const *)right;
 
     return (a < b) - (a > b);
 }
@@ -247,14 +247,15 @@ size_t reserve_trim(void)
     return n_bytes;
 }
 
-void reserve_trim_if_idle(void)
+void reserve_trim_if_idle(size_t bytes_live)
 {
     static atomic_uint n_idle, n_taken_before;
     unsigned n = atomic_load(&n_taken);
 
     if (atomic_exchange(&n_taken_before, n) != n)
         atomic_store(&n_idle, 0);
-    else if (atomic_fetch_add(&n_idle, 1) % IDLE_COLLECTIONS == IDLE_COLLECTIONS - 1)
+    else if (atomic_fetch_add(&n_idle, 1) % IDLE_COLLECTIONS == IDLE_COLLECTIONS - 1 &&
+             reservation_total_bytes() / 2 > bytes_live)
         (void)reserve_trim();
 }
 

@@ -42,8 +42,12 @@ void reserve_mark_row(const struct reservation *reservation, const void *block,
  */
 size_t reserve_trim(void);
 
-/* Lock not held.  After each collection: trims if nothing was taken for some of them. */
-void reserve_trim_if_idle(void);
+/*
+ * Lock not held.  After each collection: trims if nothing was taken for some of them, and
+ * more is pooled than lies under live regions.  (bdwgc lets the host use up free heap before
+ * it collects again: give it little, and seldom.)
+ */
+void reserve_trim_if_idle(size_t bytes_live);
 
 /* In a forked child: the threads that were at work in the parent are not here. */
 void reserve_after_fork_in_child(void);

@@ -40,8 +40,10 @@ static _Thread_local bool it_is_me;
    which GC_black_list_spacing is at most. */
 #define BANK (2 * ROW_BLOCK)
 
-/* Room for holes near the ends of new memory, which cannot be bridged. */
+/* Room for holes near the ends of new memory, which cannot be bridged.  Short rows mostly
+   fit between holes as it is: they get it at the second try. */
 #define SPARE_BLOCKS 8u
+#define SHORT_ROW 16u
 
 /* The heap grows by pieces of at most this: Linux's heuristic overcommit refuses a single
    private mapping larger than RAM + swap. */
@@ -124,7 +126,7 @@ size_t rows_count(void)
 
 static int by_descending_address(const void *left, const void *right)
 {
-    uintptr_t a = (uintptr_t)*(void *const *)left, b = (uintptr_t)*(void *const *)right;
+    uintptr_t a = (uintptr_t) * (void *const *)left, b = (uintptr_t) * (void *const *)right;
 
     return (a < b) - (a > b);
 }
@@ -169,12 +171,27 @@ static void grow_heap(size_t n_bytes)
     os_close_gap(gap);
 }
 
-/* One new block of ROW_BLOCK bytes into the pool. */
-static bool claim_block(bool traced)
+/* One new block into the pool. */
+static bool claim_block(size_t n_bytes, bool traced)
 {
-    void *block = collector_new_block(ROW_BLOCK, traced);
+    void *block = collector_new_block(n_bytes, traced);
 
     return block != NULL && reservation_make(&block, 1, like(traced), rows_put);
+}
+
+/*
+ * What growing has left over, in smaller blocks, until no more is free than was before:
+ * bdwgc would let the host use it up before it collects again.
+ */
+static void claim_rest(size_t free_before, bool traced)
+{
+    size_t heap_bytes = collector_heap_bytes();
+
+    for (size_t n_bytes = ROW_BLOCK / 4; n_bytes >= ROW_BLOCK / 64; n_bytes /= 4)
+        while (collector_free_bytes() >= free_before + n_bytes &&
+               collector_heap_bytes() == heap_bytes)
+            if (!claim_block(n_bytes, traced))
+                return;
 }
 
 /*
@@ -366,8 +383,7 @@ static bool bridge_holes(size_t n_bytes, bool traced)
             return true;
         hole.left = NULL;
         hole.freed = NULL;
-        if (!reservation_spare(2) ||
-            collector_locked(find_hole, &hole) == NULL)
+        if (!reservation_spare(2) || collector_locked(find_hole, &hole) == NULL)
             break;
         n_failures += !bridge(&hole);
     }
@@ -378,14 +394,21 @@ static bool extend(size_t n_bytes, bool traced, unsigned stage)
 {
     size_t n_blocks = (n_bytes + reservation_slack() + ROW_BLOCK - 1) / ROW_BLOCK;
     size_t n_ahead = min(reservation_total_bytes() / 4, GROW_AHEAD_MOST) / ROW_BLOCK;
+    size_t free_before = collector_free_bytes();
+    bool is_there;
 
     if (n_blocks == 1)
-        return claim_block(traced);
+        return claim_block(ROW_BLOCK, traced);
     if (stage == 0 && bridge_holes(n_bytes, traced))
         return true;
-    n_blocks += n_ahead > SPARE_BLOCKS ? n_ahead : SPARE_BLOCKS;
+    if (n_ahead > SPARE_BLOCKS)
+        n_blocks += n_ahead;
+    else if (stage > 0 || n_blocks > SHORT_ROW)
+        n_blocks += SPARE_BLOCKS;
     grow_heap(n_blocks * ROW_BLOCK);
-    return claim_all(n_blocks, traced) && bridge_holes(n_bytes, traced);
+    is_there = claim_all(n_blocks, traced) && bridge_holes(n_bytes, traced);
+    claim_rest(free_before, traced);
+    return is_there;
 }
 
 bool rows_extend(size_t n_bytes, bool traced, unsigned *stage)

@@ -28,6 +28,7 @@ c_tests = \
 	tests/files-are-mapped-exactly \
 	tests/finalizers-read-their-slice \
 	tests/forked-children-use-and-drop-regions \
+	tests/hosts-keep-their-rhythm \
 	tests/random-lives-of-regions \
 	tests/shortage-collects-first \
 	tests/slices-are-checked \
