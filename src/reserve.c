@@ -16,7 +16,6 @@
 
 #include "collector.h"
 #include "os.h"
-#include "registry.h"
 #include "rows.h"
 
 /*
