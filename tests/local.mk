@@ -31,6 +31,7 @@ c_tests = \
 	tests/hosts-keep-their-rhythm \
 	tests/random-lives-of-regions \
 	tests/shortage-collects-first \
+	tests/sixty-thousand-regions-live-at-once \
 	tests/slices-are-checked \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-map-slice-and-drop \
