@@ -14,37 +14,32 @@
 #include "collector.h"
 #include "pace.h"
 #include "registry.h"
+#include "release.h"
 #include "reserve.h"
 #include "roots.h"
 
 enum region_state { MAPPING, LIVE, CLOSING, CLOSED, UNMAPPING, DYING };
 
 struct region {
-    struct region *next; /* among the dying */
-    struct reservation *at;
+    struct body body; /* first: a dead body's address is its region's */
     size_t head;
     size_t n_bytes;
-    size_t n_covered; /* bytes of pages from reservation_start() that are mapped over */
     enum region_state state;
     unsigned n_closers;  /* threads at work in CLOSING ... */
     bool pages_are_gone; /* ... one of which was successful */
     bool traced;
     bool of_file;
-    bool charged; /* private and writable: its pages cost memory */
+    bool charged;       /* private and writable: its pages cost memory */
+    size_t bytes_dying; /* as counted */
 };
 
 /* All of these under the collector's lock. */
-static struct region *dying;     /* not yet drained */
-static struct region *releasing; /* being drained, by one thread at a time */
-static bool is_draining;
 static gcmmap_stats stats;
 static size_t bytes_charged_live;
 
-static atomic_size_t n_dying_hint; /* may be read without the lock */
-
 static unsigned char *data_of(const struct region *region)
 {
-    return reservation_start(region->at) + region->head;
+    return reservation_start(region->body.at) + region->head;
 }
 
 static size_t round_to_pages(size_t n_bytes)
@@ -89,15 +84,14 @@ static void block_is_unreached(void *block)
         return;
     if (region->state == LIVE) {
         count_as_live(region, -1);
-        stats.bytes_dying += bytes_of(region);
+        region->bytes_dying = bytes_of(region);
+        stats.bytes_dying += region->bytes_dying;
     } else {
         stats.n_closed--;
     }
     stats.n_dying++;
     region->state = DYING;
-    region->next = dying;
-    dying = region;
-    atomic_fetch_add_explicit(&n_dying_hint, 1, memory_order_relaxed);
+    release_add(&region->body);
 }
 
 static void mark_block(void *block, struct collector_marker *marker)
@@ -110,8 +104,8 @@ static void mark_block(void *block, struct collector_marker *marker)
     if (region == NULL || !region->traced || region->state == CLOSED || region->state == DYING)
         return;
     reserve_mark_row(reservation, block, marker, &from, &to);
-    if (to > region->n_covered)
-        to = region->n_covered;
+    if (to > region->body.n_covered)
+        to = region->body.n_covered;
     if (from < to)
         roots_scan(marker, reservation_start(reservation) + from, to - from,
                    region->of_file || region->state != LIVE);
@@ -119,138 +113,27 @@ static void mark_block(void *block, struct collector_marker *marker)
 
 /* ---- release -------------------------------------------------------------- */
 
-static void *begin_drain(void *arg)
+static void *count_released(void *arg)
 {
-    (void)arg;
-    if (is_draining || dying == NULL)
-        return NULL;
-    is_draining = true;
-    releasing = dying;
-    dying = NULL;
-    atomic_store_explicit(&n_dying_hint, 0, memory_order_relaxed);
-    return releasing;
-}
-
-static size_t length_of(const struct region *list)
-{
-    size_t n = 0;
-
-    for (; list != NULL; list = list->next)
-        n++;
-    return n;
-}
-
-static int by_descending_address(const void *left, const void *right)
-{
-    const struct region *a = *(struct region *const *)left, *b = *(struct region *const *)right;
-
-    /* hidden_block is a complement: it falls where addresses rise. */
-    return (a->at->hidden_block > b->at->hidden_block) -
-           (a->at->hidden_block < b->at->hidden_block);
-}
-
-/* Highest address first, so that the pool hands out the lowest first. */
-static struct region *sort(struct region *list, size_t n)
-{
-    struct region **all = n > 1 ? malloc(n * sizeof(struct region *)) : NULL;
-
-    if (all == NULL)
-        return list; /* more system calls, same result */
-    for (size_t i = 0; i < n; i++, list = list->next)
-        all[i] = list;
-    qsort(all, n, sizeof(struct region *), by_descending_address);
-    for (size_t i = 0; i < n; i++)
-        all[i]->next = i + 1 < n ? all[i + 1] : NULL;
-    list = all[0];
-    free(all);
-    return list;
-}
-
-static bool vacate(struct region *region)
-{
-    if (region->n_covered != 0 && os_vacate(reservation_start(region->at), region->n_covered) == 0)
-        region->n_covered = 0;
-    return region->n_covered == 0;
-}
-
-/* Adjacent reservations, from the highest down to the lowest, in one call. */
-static void vacate_neighbours(struct region *first, const struct region *last)
-{
-    unsigned char *start = reservation_start(last->at);
-    unsigned char *end = reservation_start(first->at) + first->n_covered;
-
-    if (first != last && start < end && os_vacate(start, (size_t)(end - start)) == 0) {
-        for (; first != last; first = first->next)
-            first->n_covered = 0;
-        first->n_covered = 0;
-    } else {
-        for (; first != last; first = first->next)
-            (void)vacate(first);
-        (void)vacate(first);
+    for (struct body *body = arg; body != NULL; body = body->next) {
+        stats.n_dying--;
+        stats.n_released++;
+        stats.bytes_dying -= ((struct region *)body)->bytes_dying;
     }
-}
-
-static void vacate_all(struct region *list)
-{
-    while (list != NULL) {
-        struct region *last = list;
-
-        while (last->next != NULL && reservation_start(last->next->at) + last->next->at->n_bytes ==
-                                         reservation_start(last->at))
-            last = last->next;
-        vacate_neighbours(list, last);
-        list = last->next;
-    }
-}
-
-static void *end_drain(void *arg)
-{
-    struct region **released = arg, **end = released;
-    struct region *list = *released;
-
-    *released = NULL;
-    while (list != NULL) {
-        struct region *next = list->next;
-
-        if (list->n_covered == 0) {
-            reserve_put(list->at);
-            *end = list;
-            end = &list->next;
-            stats.n_dying--;
-            stats.n_released++;
-        } else { /* no map slot even for that: at the next occasion */
-            list->next = dying;
-            dying = list;
-        }
-        list = next;
-    }
-    *end = NULL;
-    releasing = NULL;
-    is_draining = false;
-    stats.bytes_dying = 0;
-    for (list = dying; list != NULL; list = list->next)
-        stats.bytes_dying += list->n_covered != 0 ? bytes_of(list) : 0;
     return NULL;
 }
 
-static size_t drain(void)
+static void drain(void)
 {
-    struct region *list;
-    size_t n_released = 0;
+    struct body *released = release_all();
 
-    if (atomic_load_explicit(&n_dying_hint, memory_order_relaxed) == 0)
-        return 0;
-    list = collector_locked(begin_drain, NULL);
-    if (list == NULL)
-        return 0;
-    list = sort(list, length_of(list));
-    vacate_all(list);
-    collector_locked(end_drain, &list);
-    for (struct region *next; list != NULL; list = next, n_released++) {
-        next = list->next;
-        free(list);
+    if (released == NULL)
+        return;
+    collector_locked(count_released, released);
+    for (struct body *next; released != NULL; released = next) {
+        next = released->next;
+        free(released);
     }
-    return n_released;
 }
 
 static void *is_any_left(void *arg)
@@ -275,26 +158,17 @@ static void finalization_point(void)
 {
     size_t bytes_live;
 
-    (void)drain();
+    drain();
     collector_locked(read_bytes_live, &bytes_live);
     reserve_trim_if_idle(bytes_live);
     pace_host(reservation_total_bytes());
 }
 
-/* The thread that drained in the parent is not here to finish it. */
 static void after_fork_in_child(void)
 {
-    struct region **end = &dying;
-
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = releasing;
-    releasing = NULL;
-    is_draining = false;
+    release_after_fork_in_child();
     reserve_after_fork_in_child();
     collector_after_fork_in_child();
-    if (dying != NULL)
-        atomic_store(&n_dying_hint, 1);
 }
 
 static void start(void)
@@ -321,20 +195,14 @@ static void *count_collection(void *arg)
     return NULL;
 }
 
-static void *others_are_draining(void *arg)
-{
-    return is_draining ? arg : NULL;
-}
-
 static void collect_and_drain(void)
 {
     unsigned long cycle = collector_cycle();
 
     collector_collect();
     collector_locked(count_collection, &cycle); /* the host may have switched it off */
-    while (collector_locked(others_are_draining, &stats) != NULL)
-        os_yield();
-    (void)drain();
+    release_wait();
+    drain();
 }
 
 size_t region_collect(void)
@@ -372,10 +240,10 @@ static void *set_live(void *arg)
     struct region *region = arg;
 
     region->state = LIVE;
-    region->at->user = region;
+    region->body.at->user = region;
     count_as_live(region, 1);
     stats.n_mapped++;
-    pace_mapped(region->at->n_bytes, region->charged ? bytes_of(region) : 0);
+    pace_mapped(region->body.at->n_bytes, region->charged ? bytes_of(region) : 0);
     return NULL;
 }
 
@@ -396,7 +264,7 @@ static size_t bytes_to_cover(const struct region *region, const struct region_re
     bool fill = region->of_file && request->mapping.direct &&
                 !(request->mapping.access & GCMMAP_WRITE) && region->n_bytes != 0;
 
-    return fill ? region->at->n_bytes : bytes_of(region);
+    return fill ? region->body.at->n_bytes : bytes_of(region);
 }
 
 static int try_to_map(struct region *region, const struct region_request *request)
@@ -405,16 +273,17 @@ static int try_to_map(struct region *region, const struct region_request *reques
     int error = 0;
 
     /* One byte more than asked for: a pointer past the end must belong to us. */
-    region->at = reserve_take(round_to_pages(region->head + region->n_bytes + 1), region->traced);
-    if (region->at == NULL)
+    region->body.at =
+        reserve_take(round_to_pages(region->head + region->n_bytes + 1), region->traced);
+    if (region->body.at == NULL)
         return ENOMEM;
     if (region->traced && collector_protects_traced_blocks())
         mapping.access = (mapping.access & ~GCMMAP_WRITE) | GCMMAP_READ;
-    region->n_covered = bytes_to_cover(region, request);
-    if (region->n_covered != 0)
-        error = os_map(reservation_start(region->at), region->n_covered, &mapping);
+    region->body.n_covered = bytes_to_cover(region, request);
+    if (region->body.n_covered != 0)
+        error = os_map(reservation_start(region->body.at), region->body.n_covered, &mapping);
     if (error != 0)
-        collector_locked(put_back, region->at);
+        collector_locked(put_back, region->body.at);
     return error;
 }
 
@@ -436,7 +305,7 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     if (collector_locked(is_collection_due, region) != NULL)
         collect_and_drain();
     else
-        (void)drain();
+        drain();
     /* On shortage collect; and again, for what finalizers held in the first round. */
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
@@ -449,7 +318,7 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
         free(region);
         return error;
     }
-    *handle = reservation_block(region->at); /* in sight before it can be found dead */
+    *handle = reservation_block(region->body.at); /* in sight before it can be found dead */
     collector_locked(set_live, region);
     pace_host_if_changed(reservation_total_bytes());
     collector_want_finalization_point();
@@ -484,7 +353,7 @@ static void *view_locked(void *arg)
         call->error = EINVAL;
         return NULL;
     }
-    call->view->handle = reservation_block(region->at);
+    call->view->handle = reservation_block(region->body.at);
     if (region->state != LIVE) {
         call->error = EBADF;
         return NULL;
@@ -571,8 +440,8 @@ static void *end_close(void *arg)
 
     if (call->for_good && call->error == 0) {
         stats.n_unmapped_now++;
-        pace_unmapped(region->at->n_bytes, region->charged ? bytes_of(region) : 0);
-        reserve_put(region->at);
+        pace_unmapped(region->body.at->n_bytes, region->charged ? bytes_of(region) : 0);
+        reserve_put(region->body.at);
         return NULL;
     }
     if (!call->for_good) {
@@ -582,7 +451,7 @@ static void *end_close(void *arg)
     }
     if (region->pages_are_gone) {
         region->state = CLOSED;
-        region->n_covered = 0;
+        region->body.n_covered = 0;
         stats.n_closed++;
     } else {
         region->state = LIVE;
@@ -602,9 +471,10 @@ static int close_now(gcmmap_region *handle, bool for_good)
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
             collect_and_drain();
-        call.error = call.region->n_covered == 0
-                         ? 0
-                         : os_vacate(reservation_start(call.region->at), call.region->n_covered);
+        call.error =
+            call.region->body.n_covered == 0
+                ? 0
+                : os_vacate(reservation_start(call.region->body.at), call.region->body.n_covered);
         if (call.error != ENOMEM)
             break;
     }

@@ -1,0 +1,172 @@
+/*
+ * release: the list of the dead.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include "release.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "collector.h"
+#include "os.h"
+#include "reserve.h"
+
+/* Under the collector's lock. */
+static struct body *dead;     /* not yet being released */
+static struct body *in_hands; /* of the one thread that is releasing */
+static bool is_busy;
+
+static atomic_bool is_any_dead; /* may be read without the lock */
+
+void release_add(struct body *body)
+{
+    body->next = dead;
+    dead = body;
+    atomic_store_explicit(&is_any_dead, true, memory_order_relaxed);
+}
+
+static void *begin(void *arg)
+{
+    (void)arg;
+    if (is_busy || dead == NULL)
+        return NULL;
+    is_busy = true;
+    in_hands = dead;
+    dead = NULL;
+    atomic_store_explicit(&is_any_dead, false, memory_order_relaxed);
+    return in_hands;
+}
+
+/* ---- pages; lock not held, the list stays as it is in case of a fork -------- */
+
+static bool vacate(struct body *body)
+{
+    if (body->n_covered != 0 && os_vacate(reservation_start(body->at), body->n_covered) == 0)
+        body->n_covered = 0;
+    return body->n_covered == 0;
+}
+
+static int by_address(const void *left, const void *right)
+{
+    const struct body *a = *(struct body *const *)left, *b = *(struct body *const *)right;
+
+    /* hidden_block is a complement: it falls where addresses rise. */
+    return (a->at->hidden_block < b->at->hidden_block) -
+           (a->at->hidden_block > b->at->hidden_block);
+}
+
+/* n bodies on adjacent reservations. */
+static void vacate_neighbours(struct body **bodies, size_t n)
+{
+    unsigned char *start = reservation_start(bodies[0]->at);
+    unsigned char *end = reservation_start(bodies[n - 1]->at) + bodies[n - 1]->n_covered;
+    bool all = n > 1 && start < end && os_vacate(start, (size_t)(end - start)) == 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (all)
+            bodies[i]->n_covered = 0;
+        else
+            (void)vacate(bodies[i]);
+}
+
+static void vacate_all(struct body **bodies, size_t n)
+{
+    qsort(bodies, n, sizeof(struct body *), by_address);
+    for (size_t i = 0, j; i < n; i = j) {
+        for (j = i + 1;
+             j < n && reservation_end(bodies[j - 1]->at) == reservation_start(bodies[j]->at);)
+            j++;
+        vacate_neighbours(bodies + i, j - i);
+    }
+}
+
+/* ---- end; lock held ------------------------------------------------------------ */
+
+struct result {
+    struct body **sorted; /* by address; NULL: no memory for that */
+    size_t n;
+    struct body *released;
+};
+
+static void finish(struct body *body, struct result *result)
+{
+    if (body->n_covered != 0) { /* no map slot even for that */
+        release_add(body);
+        return;
+    }
+    reserve_put(body->at);
+    body->next = result->released;
+    result->released = body;
+}
+
+static void *end(void *arg)
+{
+    struct result *result = arg;
+    struct body *next;
+
+    /* Backwards, so that the pool hands out the lowest address first. */
+    if (result->sorted != NULL)
+        for (size_t i = result->n; i-- > 0;)
+            finish(result->sorted[i], result);
+    else
+        for (; in_hands != NULL; in_hands = next) {
+            next = in_hands->next;
+            finish(in_hands, result);
+        }
+    in_hands = NULL;
+    is_busy = false;
+    return NULL;
+}
+
+struct body *release_all(void)
+{
+    struct result result = { NULL, 0, NULL };
+    struct body *list;
+
+    if (!atomic_load_explicit(&is_any_dead, memory_order_relaxed))
+        return NULL;
+    list = collector_locked(begin, NULL);
+    if (list == NULL)
+        return NULL;
+    for (struct body *body = list; body != NULL; body = body->next)
+        result.n++;
+    result.sorted = malloc(result.n * sizeof(struct body *));
+    if (result.sorted != NULL) {
+        for (size_t i = 0; i < result.n; i++, list = list->next)
+            result.sorted[i] = list;
+        vacate_all(result.sorted, result.n);
+    } else { /* more system calls, same result */
+        for (; list != NULL; list = list->next)
+            (void)vacate(list);
+    }
+    collector_locked(end, &result);
+    free(result.sorted);
+    return result.released;
+}
+
+static void *others_are_busy(void *arg)
+{
+    return is_busy ? arg : NULL;
+}
+
+void release_wait(void)
+{
+    while (collector_locked(others_are_busy, &is_busy) != NULL)
+        os_yield();
+}
+
+void release_after_fork_in_child(void)
+{
+    struct body **last = &dead;
+
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = in_hands;
+    in_hands = NULL;
+    is_busy = false;
+    atomic_store(&is_any_dead, dead != NULL);
+}
