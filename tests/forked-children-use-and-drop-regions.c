@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 
 #define N_FILES 60u /* regions of the file, read only */
 #define N_OWN 20u   /* private writable ones, and anonymous ones */
@@ -247,6 +248,79 @@ static void forks_at_any_moment(void)
        atomic_load(&n_rounds));
 }
 
+/* ---- a fork in the middle of a release ------------------------------------------------------ */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_armed, is_waiting, may_go;
+} release = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false, false };
+
+static __thread bool is_releasing;
+
+/* The library's, too.  The first page that the releasing thread takes away has to wait. */
+__attribute__((visibility("default"))) void *mmap(void *at, size_t n_bytes, int protection,
+                                                  int flags, int file, off_t offset)
+{
+    if (is_releasing && protection == PROT_NONE && (flags & MAP_FIXED)) {
+        pthread_mutex_lock(&release.lock);
+        if (release.is_armed) {
+            release.is_armed = false;
+            release.is_waiting = true;
+            pthread_cond_broadcast(&release.changed);
+            while (!release.may_go)
+                pthread_cond_wait(&release.changed, &release.lock);
+        }
+        pthread_mutex_unlock(&release.lock);
+    }
+    return (void *)syscall(SYS_mmap, at, n_bytes, protection, flags, file, offset);
+}
+
+static void *release_slowly(void *arg)
+{
+    release.is_armed = is_releasing = true;
+    (void)gcmmap_collect();
+    is_releasing = false;
+    return arg;
+}
+
+static int finish_release(void *arg)
+{
+    gcmmap_stats stats;
+
+    (void)arg;
+    (void)alarm(SECONDS_OF_LIFE);
+    collect_thoroughly();
+    stats = stats_now();
+    if (bytes_mapped_from(fd) > ACCIDENTS * 2 * SIZE)
+        return 1;
+    return stats.n_live + stats.n_dying > ACCIDENTS ? 2 : 0;
+}
+
+static void children_finish_what_was_begun(void)
+{
+    unsigned n_wrong = 0;
+    pthread_t thread;
+
+    GC_disable();
+    apart(map_and_forget, &n_wrong);
+    GC_enable();
+    need(n_wrong == 0, "gcmmap_map");
+    need(pthread_create(&thread, NULL, release_slowly, NULL) == 0, "thread");
+    pthread_mutex_lock(&release.lock);
+    while (!release.is_waiting)
+        pthread_cond_wait(&release.changed, &release.lock);
+    pthread_mutex_unlock(&release.lock);
+    child_succeeds(finish_release, "a child finishes the release that it was forked in");
+    pthread_mutex_lock(&release.lock);
+    release.may_go = true;
+    pthread_cond_broadcast(&release.changed);
+    pthread_mutex_unlock(&release.lock);
+    pthread_join(thread, NULL);
+    collect_thoroughly();
+    ok(bytes_mapped_from(fd) <= ACCIDENTS * 2 * SIZE, "and so does its parent");
+}
+
 int main(void)
 {
     GC_set_handle_fork(1);
@@ -265,5 +339,6 @@ int main(void)
     memset(&held, 0, sizeof held);
     collect_thoroughly();
     ok(bytes_mapped_from(fd) <= ACCIDENTS * 2 * SIZE, "in the end the parent's go too");
+    children_finish_what_was_begun();
     return done_testing();
 }

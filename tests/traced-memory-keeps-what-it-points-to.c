@@ -68,7 +68,8 @@ static unsigned count_links(void)
 /* ---- memory that holds them ---------------------------------------------------- */
 
 static int fd;                  /* FILE_SIZE bytes, seed 1 */
-static void **words[N_REGIONS]; /* the only pointers to the regions */
+static void **words[N_REGIONS]; /* the only pointers to the regions, ... */
+static size_t held_at;          /* ... this many words behind the start */
 static size_t n_words;          /* of each */
 
 static gcmmap_region *page_of_memory(void)
@@ -113,7 +114,7 @@ static gcmmap_region *shared_file(void)
 /* Where to keep object i: from the first word to the last of its region. */
 static void **word_of(unsigned i)
 {
-    return &words[i / N_EACH][i % N_EACH * (n_words - 1) / (N_EACH - 1)];
+    return words[i / N_EACH] - held_at + i % N_EACH * (n_words - 1) / (N_EACH - 1);
 }
 
 static void take_regions(gcmmap_region *(*make)(void))
@@ -122,7 +123,7 @@ static void take_regions(gcmmap_region *(*make)(void))
         gcmmap_region *region = make();
 
         need(region != NULL, "region");
-        words[i] = gcmmap_data(region);
+        words[i] = (void **)gcmmap_data(region) + held_at;
         n_words = gcmmap_size(region) / sizeof **words;
     }
 }
@@ -439,6 +440,11 @@ int main(void)
     holds("memory", memory, false);
     holds("memory of 50 MiB", large_memory, false);
     holds("private writable files", private_file, false);
+    held_at = 50 * MiB / sizeof **words;
+    holds("memory of 50 MiB, pointers past its end", large_memory, false);
+    held_at = 20 * MiB / sizeof **words;
+    holds("memory of 50 MiB, pointers to its middle", large_memory, false);
+    held_at = 0;
     holds("pages of memory to be closed", page_of_memory, true);
     holds("memory to be closed", memory, true);
     holds("memory of 50 MiB to be closed", large_memory, true);
