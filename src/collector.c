@@ -20,14 +20,14 @@
 
 #include "os.h"
 
-static const struct collector_hooks *hooks;
+static const struct collector_hooks *_Atomic hooks; /* set once, by whoever is first */
 static unsigned plain_kind, traced_kind;
 
 static int GC_CALLBACK refuse_to_be_reclaimed(void *block)
 {
     int saved_errno = errno;
 
-    hooks->unreached(block);
+    atomic_load_explicit(&hooks, memory_order_relaxed)->unreached(block);
     /*
      * bdwgc marks a block that refuses, but does not count the mark; and a block without a
      * count is passed over by the next partial collection (incremental mode), whatever
@@ -48,7 +48,7 @@ static struct GC_ms_entry *mark_traced_block(GC_word *block, struct GC_ms_entry 
     struct collector_marker marker = { top, limit };
 
     (void)env;
-    hooks->mark(block, &marker);
+    atomic_load_explicit(&hooks, memory_order_relaxed)->mark(block, &marker);
     return marker.top;
 }
 
@@ -67,7 +67,7 @@ void collector_start(const struct collector_hooks *h)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    hooks = h;
+    atomic_store_explicit(&hooks, h, memory_order_relaxed);
     (void)pthread_once(&once, start);
 }
 

@@ -102,16 +102,21 @@ struct wish {
     struct reservation *found;
 };
 
+/* In a class all are alike.  Huge blocks: long enough, but not more than twice that. */
+static bool fits(const struct reservation *reservation, const struct wish *wish)
+{
+    return wish->pool != HUGE_BLOCKS ||
+           (reservation->n_bytes >= wish->n_bytes && reservation->n_bytes / 2 <= wish->n_bytes);
+}
+
 static void *take_from_pool(void *arg)
 {
     struct wish *wish = arg;
 
     for (struct reservation **at = &pools[wish->traced][wish->pool]; *at != NULL;
          at = &(*at)->next) {
-        /* In a class all are alike.  Huge blocks: not more than twice too long. */
-        if ((*at)->n_bytes < wish->n_bytes || (*at)->n_bytes / 2 > wish->n_bytes)
-            if (wish->pool == HUGE_BLOCKS)
-                continue;
+        if (!fits(*at, wish))
+            continue;
         wish->found = *at;
         *at = wish->found->next;
         n_pooled--;
