@@ -154,7 +154,7 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags);
  * exactly the byte asked for.  For a regular file the range has to lie inside
  * the file; a range of no bytes gives an empty region.  What a read-only region
  * shows in front of its bytes and behind them is not defined: more of the file,
- * or a fault.  Behind a writable one, the next page faults.
+ * or a fault.  Behind a writable one that ends with a page, the next byte faults.
  *
  * \param fd      open for reading, and for writing too if the mapping is shared
  *                and writable.  It stays the caller's and may be closed at once.
