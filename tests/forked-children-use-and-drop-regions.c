@@ -297,10 +297,22 @@ static int finish_release(void *arg)
     return stats.n_live + stats.n_dying > ACCIDENTS ? 2 : 0;
 }
 
+/* What another thread has in hands counts as found dead, too. */
+static atomic_bool has_returned;
+static size_t bytes_at_return;
+
+static void *collect_meanwhile(void *arg)
+{
+    (void)gcmmap_collect();
+    bytes_at_return = bytes_mapped_from(fd);
+    atomic_store(&has_returned, true);
+    return arg;
+}
+
 static void children_finish_what_was_begun(void)
 {
     unsigned n_wrong = 0;
-    pthread_t thread;
+    pthread_t thread, other;
 
     GC_disable();
     apart(map_and_forget, &n_wrong);
@@ -312,11 +324,17 @@ static void children_finish_what_was_begun(void)
         pthread_cond_wait(&release.changed, &release.lock);
     pthread_mutex_unlock(&release.lock);
     child_succeeds(finish_release, "a child finishes the release that it was forked in");
+    need(pthread_create(&other, NULL, collect_meanwhile, NULL) == 0, "thread");
+    for (int i = 0; i < 5000 && !atomic_load(&has_returned); i++)
+        (void)sched_yield(); /* it has every chance to return too early */
     pthread_mutex_lock(&release.lock);
     release.may_go = true;
     pthread_cond_broadcast(&release.changed);
     pthread_mutex_unlock(&release.lock);
     pthread_join(thread, NULL);
+    pthread_join(other, NULL);
+    ok(bytes_at_return <= ACCIDENTS * 2 * SIZE,
+       "gcmmap_collect() does not return before another thread's release is over");
     collect_thoroughly();
     ok(bytes_mapped_from(fd) <= ACCIDENTS * 2 * SIZE, "and so does its parent");
 }

@@ -25,6 +25,7 @@ c_tests = \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
 	tests/failed-closing-changes-nothing \
+	tests/failed-releases-are-made-up-for \
 	tests/files-are-mapped-exactly \
 	tests/finalizers-read-their-slice \
 	tests/forked-children-use-and-drop-regions \
