@@ -36,3 +36,21 @@ for flag in -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
   CFLAGS=$saved_CFLAGS
 done
 AC_SUBST([WARN_CFLAGS])])
+
+# GCMMAP_CHECK_UNCLEARED_KINDS: TRACED_KIND_IS_CLEARED is 1 if this libgc insists on clearing
+# new objects that may contain pointers.  One built with --enable-gc-assertions does, and
+# aborts; for others it is a waste of all the pages of a large block.
+AC_DEFUN([GCMMAP_CHECK_UNCLEARED_KINDS],
+[AC_MSG_CHECKING([whether libgc takes kinds that are traced and not cleared])
+saved_CFLAGS=$CFLAGS saved_LIBS=$LIBS
+CFLAGS="$CFLAGS $BDW_GC_CFLAGS" LIBS="$BDW_GC_LIBS $LIBS"
+AC_RUN_IFELSE([AC_LANG_PROGRAM([[#include <gc/gc.h>
+#include <gc/gc_mark.h>]],
+    [[GC_INIT();
+    (void)GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(0, 0), 0, 0);]])],
+  [uncleared_kinds=yes], [uncleared_kinds=no], [uncleared_kinds=yes])
+CFLAGS=$saved_CFLAGS LIBS=$saved_LIBS
+AC_MSG_RESULT([$uncleared_kinds])
+AS_IF([test $uncleared_kinds = yes], [traced_kind_is_cleared=0], [traced_kind_is_cleared=1])
+AC_DEFINE_UNQUOTED([TRACED_KIND_IS_CLEARED], [$traced_kind_is_cleared],
+  [Whether the collector has to clear new traced blocks])])

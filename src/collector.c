@@ -57,8 +57,9 @@ static void start(void)
     if (!GC_is_init_called())
         GC_INIT();
     plain_kind = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 0, 0);
-    traced_kind =
-        GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(mark_traced_block), 0), 0, 1);
+    /* Not cleared: that would touch every page of memory that is about to be replaced. */
+    traced_kind = GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(mark_traced_block), 0),
+                              0, TRACED_KIND_IS_CLEARED);
     GC_register_disclaim_proc((int)plain_kind, refuse_to_be_reclaimed, 0);
     GC_register_disclaim_proc((int)traced_kind, refuse_to_be_reclaimed, 0);
 }

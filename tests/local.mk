@@ -37,4 +37,5 @@ c_tests = \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-map-slice-and-drop \
 	tests/traced-memory-keeps-what-it-points-to \
+	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent
