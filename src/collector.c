@@ -14,20 +14,19 @@
 #include "collector.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "os.h"
 
-static const struct collector_hooks *_Atomic hooks; /* set once, by whoever is first */
+static const struct collector_hooks *hooks;
 static unsigned plain_kind, traced_kind;
 
 static int GC_CALLBACK refuse_to_be_reclaimed(void *block)
 {
     int saved_errno = errno;
 
-    atomic_load_explicit(&hooks, memory_order_relaxed)->unreached(block);
+    hooks->unreached(block);
     /*
      * bdwgc marks a block that refuses, but does not count the mark; and a block without a
      * count is passed over by the next partial collection (incremental mode), whatever
@@ -48,12 +47,13 @@ static struct GC_ms_entry *mark_traced_block(GC_word *block, struct GC_ms_entry 
     struct collector_marker marker = { top, limit };
 
     (void)env;
-    atomic_load_explicit(&hooks, memory_order_relaxed)->mark(block, &marker);
+    hooks->mark(block, &marker);
     return marker.top;
 }
 
-static void start(void)
+void collector_start(const struct collector_hooks *h)
 {
+    hooks = h;
     if (!GC_is_init_called())
         GC_INIT();
     plain_kind = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 0, 0);
@@ -62,14 +62,6 @@ static void start(void)
                               0, TRACED_KIND_IS_CLEARED);
     GC_register_disclaim_proc((int)plain_kind, refuse_to_be_reclaimed, 0);
     GC_register_disclaim_proc((int)traced_kind, refuse_to_be_reclaimed, 0);
-}
-
-void collector_start(const struct collector_hooks *h)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    atomic_store_explicit(&hooks, h, memory_order_relaxed);
-    (void)pthread_once(&once, start);
 }
 
 void *collector_locked(void *(*fn)(void *), void *arg)

@@ -48,7 +48,7 @@ struct collector_hooks {
 };
 
 /*
- * Once, before all else; again is harmless.  Initializes the collector if the
+ * Once, before all else.  Initializes the collector if the
  * host has not.  Must not be called with the lock held.
  */
 void collector_start(const struct collector_hooks *hooks);

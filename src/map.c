@@ -152,31 +152,23 @@ gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
     return handle;
 }
 
+gcmmap_slice gcmmap_bytes(const gcmmap_region *region)
+{
+    int saved_errno = errno;
+    gcmmap_slice bytes;
+
+    (void)result_of(region_bytes(region, &bytes), saved_errno);
+    return bytes;
+}
+
 void *gcmmap_data(const gcmmap_region *region)
 {
-    struct region_view view;
-    int saved_errno = errno;
-
-    (void)result_of(region_view(region, &view), saved_errno);
-    return view.data;
+    return gcmmap_bytes(region).data;
 }
 
 size_t gcmmap_size(const gcmmap_region *region)
 {
-    struct region_view view;
-    int saved_errno = errno;
-
-    (void)result_of(region_view(region, &view), saved_errno);
-    return view.n_bytes;
-}
-
-gcmmap_slice gcmmap_bytes(const gcmmap_region *region)
-{
-    struct region_view view;
-    int saved_errno = errno;
-
-    (void)result_of(region_view(region, &view), saved_errno);
-    return (gcmmap_slice){ view.data, view.n_bytes };
+    return gcmmap_bytes(region).size;
 }
 
 gcmmap_region *gcmmap_of(const void *pointer)

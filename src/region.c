@@ -1,5 +1,5 @@
 /*
- * region: states and release.
+ * region: states.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,7 +8,7 @@
 #include "region.h"
 
 #include <errno.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "collector.h"
@@ -29,8 +29,7 @@ struct region {
     bool pages_are_gone; /* ... one of which was successful */
     bool traced;
     bool of_file;
-    bool charged;       /* private and writable: its pages cost memory */
-    size_t bytes_dying; /* as counted */
+    bool charged; /* private and writable: its pages cost memory */
 };
 
 /* All of these under the collector's lock. */
@@ -53,6 +52,12 @@ static size_t round_to_pages(size_t n_bytes)
 static size_t bytes_of(const struct region *region)
 {
     return region->n_bytes == 0 ? 0 : round_to_pages(region->head + region->n_bytes);
+}
+
+/* Of these, what a dead region still holds: nothing if it was closed before. */
+static size_t bytes_held(const struct region *region)
+{
+    return region->pages_are_gone ? 0 : bytes_of(region);
 }
 
 static void count_as_live(const struct region *region, ptrdiff_t sign)
@@ -82,13 +87,11 @@ static void block_is_unreached(void *block)
     if (region == NULL || (region->state != LIVE && region->state != CLOSED) ||
         reserve_is_reached(reservation))
         return;
-    if (region->state == LIVE) {
+    if (region->state == LIVE)
         count_as_live(region, -1);
-        region->bytes_dying = bytes_of(region);
-        stats.bytes_dying += region->bytes_dying;
-    } else {
+    else
         stats.n_closed--;
-    }
+    stats.bytes_dying += bytes_held(region);
     stats.n_dying++;
     region->state = DYING;
     release_add(&region->body);
@@ -118,7 +121,7 @@ static void *count_released(void *arg)
     for (struct body *body = arg; body != NULL; body = body->next) {
         stats.n_dying--;
         stats.n_released++;
-        stats.bytes_dying -= ((struct region *)body)->bytes_dying;
+        stats.bytes_dying -= bytes_held((struct region *)body);
     }
     return NULL;
 }
@@ -171,16 +174,20 @@ static void after_fork_in_child(void)
     collector_after_fork_in_child();
 }
 
-static void start(void)
+static void start_once(void)
 {
     static const struct collector_hooks hooks = { block_is_unreached, mark_block,
                                                   finalization_point, is_anything_left };
-    static atomic_bool is_registered;
 
     collector_start(&hooks);
-    if (!atomic_load_explicit(&is_registered, memory_order_relaxed) &&
-        !atomic_exchange(&is_registered, true))
-        (void)os_on_fork_in_child(after_fork_in_child);
+    (void)os_on_fork_in_child(after_fork_in_child);
+}
+
+static void start(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, start_once);
 }
 
 static void *read_n_released(void *arg)
@@ -247,12 +254,6 @@ static void *set_live(void *arg)
     return NULL;
 }
 
-static void *put_back(void *arg)
-{
-    reserve_put(arg);
-    return NULL;
-}
-
 /*
  * A mapping that fills its whole reservation is one entry in the kernel's table of
  * mappings instead of two, and a quarter cheaper to make and release.  What lies behind
@@ -283,7 +284,7 @@ static int try_to_map(struct region *region, const struct region_request *reques
     if (region->body.n_covered != 0)
         error = os_map(reservation_start(region->body.at), region->body.n_covered, &mapping);
     if (error != 0)
-        collector_locked(put_back, region->body.at);
+        reserve_put_back(region->body.at);
     return error;
 }
 
@@ -328,47 +329,48 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
 
 /* ---- looking up ------------------------------------------------------------ */
 
+/* What a user can name: neither found dead nor being unmapped; else NULL. */
+static struct region *named(struct region *region)
+{
+    return region == NULL || region->state == UNMAPPING || region->state == DYING ? NULL : region;
+}
+
 static struct region *region_with(const gcmmap_region *handle)
 {
-    struct reservation *reservation = handle != NULL ? registry_find(handle) : NULL;
+    const struct reservation *reservation = handle != NULL ? registry_find(handle) : NULL;
 
     if (reservation == NULL || reservation_block(reservation) != (const void *)handle)
         return NULL;
-    return reservation->user;
+    return named(reservation->user);
 }
 
-struct view_call {
+struct bytes_call {
     const gcmmap_region *handle;
-    struct region_view *view;
+    gcmmap_slice bytes;
     int error;
 };
 
-static void *view_locked(void *arg)
+static void *bytes_locked(void *arg)
 {
-    struct view_call *call = arg;
+    struct bytes_call *call = arg;
     const struct region *region = region_with(call->handle);
 
-    *call->view = (struct region_view){ 0 };
-    if (region == NULL || region->state == UNMAPPING || region->state == DYING) {
+    if (region == NULL)
         call->error = EINVAL;
-        return NULL;
-    }
-    call->view->handle = reservation_block(region->body.at);
-    if (region->state != LIVE) {
+    else if (region->state != LIVE)
         call->error = EBADF;
-        return NULL;
-    }
-    call->view->data = data_of(region);
-    call->view->n_bytes = region->n_bytes;
+    else
+        call->bytes = (gcmmap_slice){ data_of(region), region->n_bytes };
     return NULL;
 }
 
-int region_view(const gcmmap_region *handle, struct region_view *view)
+int region_bytes(const gcmmap_region *handle, gcmmap_slice *bytes)
 {
-    struct view_call call = { handle, view, 0 };
+    struct bytes_call call = { .handle = handle };
 
     start();
-    collector_locked(view_locked, &call);
+    collector_locked(bytes_locked, &call);
+    *bytes = call.bytes;
     return call.error;
 }
 
@@ -377,9 +379,9 @@ static void *find_locked(void *arg)
     const unsigned char *pointer = arg;
     const void *block = collector_block_of(pointer);
     const struct reservation *reservation = block != NULL ? registry_find(block) : NULL;
-    const struct region *region = region_on(reservation);
+    const struct region *region = named(region_on(reservation));
 
-    if (region == NULL || region->state == UNMAPPING || region->state == DYING)
+    if (region == NULL)
         return NULL;
     if (pointer != reservation_block(reservation) &&
         (pointer < data_of(region) || pointer > data_of(region) + region->n_bytes))
@@ -409,7 +411,7 @@ static void *begin_close(void *arg)
 
     call->region = NULL;
     call->error = 0;
-    if (region == NULL || region->state == UNMAPPING || region->state == DYING) {
+    if (region == NULL) {
         call->error = EINVAL;
     } else if (call->for_good) {
         if (region->state == CLOSING) {

@@ -38,17 +38,10 @@ struct region_request {
     bool traced;
 };
 
-/* What a handle or a pointer stands for right now. */
-struct region_view {
-    gcmmap_region *handle;
-    unsigned char *data; /* NULL: closed */
-    size_t n_bytes;
-};
-
 int region_create(const struct region_request *request, gcmmap_region **handle);
 
-/* EINVAL: not a handle; EBADF: closed, with view->handle set and nothing else. */
-int region_view(const gcmmap_region *handle, struct region_view *view);
+/* EINVAL: not a handle; EBADF: closed; *bytes is {NULL, 0} then. */
+int region_bytes(const gcmmap_region *handle, gcmmap_slice *bytes);
 
 /* The region that the pointer lies in or one past, closed or not; else NULL. */
 gcmmap_region *region_of(const void *pointer);

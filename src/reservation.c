@@ -99,12 +99,20 @@ static void *unprepare(void *arg)
     return NULL;
 }
 
+static int by_descending_address(const void *left, const void *right)
+{
+    uintptr_t a = (uintptr_t) * (void *const *)left, b = (uintptr_t) * (void *const *)right;
+
+    return (a < b) - (a > b);
+}
+
 bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
                       reservation_receiver *receiver)
 {
     struct reservation *records[RESERVATION_BATCH];
     unsigned n_records = 0, n_vacated = 0;
 
+    qsort(blocks, n, sizeof *blocks, by_descending_address);
     while (n_records < n && (records[n_records] = malloc(sizeof **records)) != NULL) {
         *records[n_records] = *like;
         records[n_records]->hidden_block = ~(uintptr_t)blocks[n_records];

@@ -60,10 +60,10 @@ typedef void reservation_receiver(struct reservation *reservation);
 #define RESERVATION_BATCH 32u
 
 /*
- * Lock not held.  Makes a reservation of each of n <= RESERVATION_BATCH fresh blocks,
- * in sight of the collector, and hands them out in the order given; neighbours, if given
- * from the highest address down, cost one system call.  false: shortage of
- * memory or map slots, and the blocks are gone.
+ * Lock not held.  Makes a reservation of each of n <= RESERVATION_BATCH fresh blocks, in
+ * sight of the collector, and hands them out from the highest address down: a pool that
+ * takes from its front then starts with the lowest.  blocks gets sorted.  false: shortage
+ * of memory or map slots, and the blocks are gone.
  */
 bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
                       reservation_receiver *receiver);
@@ -77,8 +77,8 @@ bool reservation_unmake(struct reservation *reservation);
 
 /*
  * Lock held.  Cuts the first blocks off a row: as few as contain n_bytes usable ones.
- * Returns them as a reservation of their own, with no record left in `row` if that was
- * all of it; NULL: no spare record, see reservation_spare().
+ * Returns them as a reservation of their own, and `row` is the rest; returns `row` itself
+ * if that is all of it; NULL: no spare record, see reservation_spare().
  */
 struct reservation *reservation_cut(struct reservation *row, size_t n_bytes);
 

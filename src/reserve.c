@@ -11,7 +11,6 @@
 #include "reserve.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "collector.h"
@@ -133,13 +132,6 @@ static void *take_row(void *arg)
     return NULL;
 }
 
-static int by_descending_address(const void *left, const void *right)
-{
-    uintptr_t a = (uintptr_t) * (void *const *)left, b = (uintptr_t) * (void *const *)right;
-
-    return (a < b) - (a > b);
-}
-
 static size_t blocks_per_batch(size_t n_bytes)
 {
     size_t batch = reservation_total_bytes() / 4, n;
@@ -177,7 +169,6 @@ static bool add_blocks(const struct wish *wish, size_t n_bytes, size_t n)
 
     memset(blocks, 0, sizeof blocks);
     n_got = new_blocks(blocks, n, n_bytes + reservation_slack(), wish->traced);
-    qsort(blocks, n_got, sizeof *blocks, by_descending_address);
     return reservation_make(blocks, n_got, &like, reserve_put);
 }
 
@@ -233,6 +224,11 @@ static void *put(void *arg)
     return NULL;
 }
 
+void reserve_put_back(struct reservation *reservation)
+{
+    collector_locked(put, reservation);
+}
+
 size_t reserve_trim(void)
 {
     struct reservation *list, *next;
@@ -246,7 +242,7 @@ size_t reserve_trim(void)
         if (reservation_unmake(list))
             n_bytes += n;
         else
-            collector_locked(put, list);
+            reserve_put_back(list);
     }
     return n_bytes;
 }

@@ -22,6 +22,9 @@ struct reservation *reserve_take(size_t n_bytes, bool traced);
  */
 void reserve_put(struct reservation *reservation);
 
+/* Lock not held.  The same. */
+void reserve_put_back(struct reservation *reservation);
+
 /*
  * Lock held, inside the unreached hook.  Whether a pointer reaches any block of
  * the reservation.  Found once in each collection, before the latch has set any of

@@ -20,7 +20,6 @@
 #include "rows.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "collector.h"
@@ -90,20 +89,23 @@ void rows_put(struct reservation *row)
     }
 }
 
+/* Takes the first blocks, n_bytes or more, off a pooled row. */
+static struct reservation *take_front(struct reservation **at, size_t n_bytes)
+{
+    struct reservation *row = *at, *part = reservation_cut(row, n_bytes);
+
+    if (part == row) {
+        *at = row->next;
+        n_rows--;
+    }
+    return part;
+}
+
 struct reservation *rows_take(size_t n_bytes, bool traced)
 {
-    for (struct reservation **at = &rows[traced]; *at != NULL; at = &(*at)->next) {
-        struct reservation *row = *at, *part;
-
-        if (row->n_bytes < n_bytes)
-            continue;
-        part = reservation_cut(row, n_bytes);
-        if (part == row) {
-            *at = row->next;
-            n_rows--;
-        }
-        return part;
-    }
+    for (struct reservation **at = &rows[traced]; *at != NULL; at = &(*at)->next)
+        if ((*at)->n_bytes >= n_bytes)
+            return take_front(at, n_bytes);
     return NULL;
 }
 
@@ -123,13 +125,6 @@ size_t rows_count(void)
 }
 
 /* ---- new blocks; lock not held ---------------------------------------------- */
-
-static int by_descending_address(const void *left, const void *right)
-{
-    uintptr_t a = (uintptr_t) * (void *const *)left, b = (uintptr_t) * (void *const *)right;
-
-    return (a < b) - (a > b);
-}
 
 static size_t min(size_t a, size_t b)
 {
@@ -171,12 +166,12 @@ static void grow_heap(size_t n_bytes)
     os_close_gap(gap);
 }
 
-/* One new block into the pool. */
-static bool claim_block(size_t n_bytes, bool traced)
+/* One new block into the pool; where it is, or NULL. */
+static void *claim_block(size_t n_bytes, bool traced)
 {
     void *block = collector_new_block(n_bytes, traced);
 
-    return block != NULL && reservation_make(&block, 1, like(traced), rows_put);
+    return block != NULL && reservation_make(&block, 1, like(traced), rows_put) ? block : NULL;
 }
 
 /*
@@ -190,7 +185,7 @@ static void claim_rest(size_t free_before, bool traced)
     for (size_t n_bytes = ROW_BLOCK / 4; n_bytes >= ROW_BLOCK / 64; n_bytes /= 4)
         while (collector_free_bytes() >= free_before + n_bytes &&
                collector_heap_bytes() == heap_bytes)
-            if (!claim_block(n_bytes, traced))
+            if (claim_block(n_bytes, traced) == NULL)
                 return;
 }
 
@@ -212,7 +207,6 @@ static bool claim_all(size_t n_most, bool traced)
         while (n < RESERVATION_BATCH && collector_heap_bytes() == heap_bytes &&
                (blocks[n] = collector_new_block(ROW_BLOCK, traced)) != NULL)
             n++;
-        qsort(blocks, n, sizeof *blocks, by_descending_address);
         if (n == 0 || !reservation_make(blocks, n, like(traced), rows_put))
             break;
         any = true;
@@ -229,18 +223,6 @@ struct hole {
     struct reservation *freed; /* list: banks, and all rows between them */
     unsigned char *left, *right_bank, *end;
 };
-
-/* Takes the first blocks, n_bytes or more, off a pooled row. */
-static struct reservation *take_front(struct reservation **at, size_t n_bytes)
-{
-    struct reservation *row = *at, *part = reservation_cut(row, n_bytes);
-
-    if (part == row) {
-        *at = row->next;
-        n_rows--;
-    }
-    return part;
-}
 
 /* The same with the last blocks; about n_bytes of them. */
 static struct reservation *take_back(struct reservation **at, size_t n_bytes)
@@ -309,11 +291,6 @@ static void *find_hole(void *arg)
     return NULL;
 }
 
-static bool make_one(void *block, bool traced)
-{
-    return reservation_make(&block, 1, like(traced), rows_put);
-}
-
 static void *put_all(void *arg)
 {
     for (struct reservation *row = arg, *next; row != NULL; row = next) {
@@ -321,14 +298,6 @@ static void *put_all(void *arg)
         rows_put(row);
     }
     return NULL;
-}
-
-/* Whether the next stretch [from, to) of free heap is ours now, as one block. */
-static bool fill(unsigned char *from, size_t n_bytes, bool traced)
-{
-    void *block = collector_new_block(n_bytes, traced);
-
-    return block != NULL && make_one(block, traced) && block == from;
 }
 
 static bool bridge(struct hole *hole)
@@ -345,12 +314,13 @@ static bool bridge(struct hole *hole)
         }
         row = next;
     }
-    if (!fill(hole->left, (size_t)(hole->right_bank - hole->left), hole->traced))
+    /* Each has to come to lie right behind the one before. */
+    if (claim_block((size_t)(hole->right_bank - hole->left), hole->traced) != hole->left)
         return false;
     for (at = hole->right_bank; at < hole->end;) {
         size_t n_bytes = min((size_t)(hole->end - at), ROW_BLOCK);
 
-        if (!fill(at, n_bytes, hole->traced))
+        if (claim_block(n_bytes, hole->traced) != at)
             return false;
         at += n_bytes;
     }
@@ -398,7 +368,7 @@ static bool extend(size_t n_bytes, bool traced, unsigned stage)
     bool is_there;
 
     if (n_blocks == 1)
-        return claim_block(ROW_BLOCK, traced);
+        return claim_block(ROW_BLOCK, traced) != NULL;
     if (stage == 0 && bridge_holes(n_bytes, traced))
         return true;
     if (n_ahead > SPARE_BLOCKS)

@@ -151,6 +151,12 @@ static void test_paths(void)
         REFUSED(gcmmap_open("/sys/kernel/uevent_seqnum", GCMMAP_READ), ENODEV, "file of /sys");
 }
 
+static bool stop_being_root(void)
+{
+    return geteuid() != 0 ||
+           (setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0 && geteuid() != 0);
+}
+
 /* Exit status: a bit for each thing that is not as it should be; 64: not to be had. */
 static int open_as_nobody(void *arg)
 {
@@ -158,8 +164,7 @@ static int open_as_nobody(void *arg)
     gcmmap_region *region;
     int wrong = 0;
 
-    if (geteuid() == 0 &&
-        (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0 || geteuid() == 0))
+    if (!stop_being_root())
         return 64;
     (void)chmod(path, 0); /* ours unless we were root, who has done it already */
     errno = 0;
@@ -178,8 +183,7 @@ static int write_as_nobody(void *arg)
     gcmmap_region *region;
     int wrong = 0;
 
-    if (geteuid() == 0 &&
-        (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0 || geteuid() == 0))
+    if (!stop_being_root())
         return 64;
     errno = 0;
     region = gcmmap_open(path, GCMMAP_WRITE);
