@@ -106,13 +106,24 @@ typedef struct {
  */
 #define GCMMAP_POINTER_FREE 0x10u /* never look for pointers in this region */
 
+/*
+ * What keeps it.
+ *
+ * Raw pointers are followed into up to GCMMAP_SIZE_MAX bytes, and each GiB of them costs a
+ * collection about 0.25 ms.  With GCMMAP_BY_HANDLE only the handle keeps the region:
+ * pointers into it do NOT count, and a slice that outlives the last handle faults, or
+ * sees what is mapped there next.  So keep the handle beside each slice.
+ * In return the region may have any size, and costs what mmap(2) costs.
+ */
+#define GCMMAP_BY_HANDLE 0x40u
+
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
 
 /**
  * Largest region, in bytes, that plain pointers can be followed into: 64 GiB
  * (1 GiB where pointers have 32 bits).  Beyond it bdwgc's table of blocks
- * becomes slow: HACKING.md, "Large regions".
+ * becomes slow: HACKING.md, "Large regions".  See GCMMAP_BY_HANDLE for more.
  */
 #if SIZE_MAX > 0xffffffffu
 #define GCMMAP_SIZE_MAX ((size_t)1 << 36)
@@ -137,7 +148,7 @@ typedef struct {
  *   ENODEV     path is something that cannot be mapped: a pipe, or a file
  *              like those of /proc that has contents but no size
  *   ENXIO      path is a socket
- *   EOVERFLOW  the file is larger than GCMMAP_SIZE_MAX
+ *   EOVERFLOW  the file is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
  *   EPERM      GCMMAP_EXEC, and the file system is mounted noexec
  *   ENOMEM     no address space or map slots left, even after collections
  *   EAGAIN     the file is locked, or mlockall(2) is in force and its limit reached
@@ -168,7 +179,7 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags);
  *              negative; or GCMMAP_REST on a device, which has no end
  *   ENXIO      the range does not lie inside the file
  *   EOVERFLOW  offset + size is not representable, or the size is larger than
- *              GCMMAP_SIZE_MAX
+ *              GCMMAP_SIZE_MAX and flags lack GCMMAP_BY_HANDLE
  *   EISDIR     fd is a directory
  *   ENODEV     fd is something that cannot be mapped: a pipe, a socket, or a
  *              file like those of /proc that has contents but no size
@@ -192,12 +203,41 @@ gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
  *               without saying.
  * \return  the handle, or NULL with errno set and nothing mapped:
  *   EINVAL     flags contain unknown bits
- *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX
+ *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
  *   ENOMEM     no address space or map slots left, even after collections
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
  */
 gcmmap_region *gcmmap_alloc(size_t size, unsigned flags);
+
+/**
+ * What else can be said when mapping.  All zero is the same as no options:
+ *
+ *     gcmmap_options options = { .room = 1 << 30 };
+ */
+typedef struct {
+    size_t room;        /* bytes of addresses to set aside for the region to grow into,
+                           its own included; 0: it cannot grow */
+    size_t alignment;   /* bytes: a power of two, for the address of the page that holds the
+                           first byte; 0: that of pages */
+    size_t reserved[8]; /* zero; for later versions */
+} gcmmap_options;
+
+/**
+ * As gcmmap_open(), gcmmap_map() and gcmmap_alloc(), with options, which may be NULL.
+ * They are read only during the call.
+ *
+ * \return  the handle, or NULL with errno set and nothing mapped; besides what the plain
+ *          calls say:
+ *   EINVAL     alignment is not a power of two; or something in reserved is not zero
+ *   EOVERFLOW  room or alignment is larger than GCMMAP_SIZE_MAX, and flags lack
+ *              GCMMAP_BY_HANDLE
+ * Since: 0.1
+ */
+gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_options *options);
+gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
+                               const gcmmap_options *options);
+gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_options *options);
 
 /**
  * Address of the first byte asked for.  Store it, or any address up to one past
@@ -233,6 +273,32 @@ gcmmap_slice gcmmap_bytes(const gcmmap_region *region);
  * Since: 0.1
  */
 gcmmap_region *gcmmap_of(const void *pointer);
+
+/** A weak reference: it names a region and does not keep it.  Copy it as you like. */
+typedef struct {
+    uintptr_t hidden; /* not an address */
+    uint64_t id;      /* 0: no region */
+} gcmmap_weak;
+
+/**
+ * A weak reference to a region.
+ *
+ * \return  it; one that is never found again, with errno set:
+ *   EINVAL  not a handle
+ * Since: 0.1
+ */
+gcmmap_weak gcmmap_weak_of(const gcmmap_region *region);
+
+/**
+ * The region that a weak reference names, closed regions included.
+ *
+ * A region is gone from here before its pages go, and from then on for ever: addresses are
+ * used again, names are not.  If a collection is under way the answer keeps the region.
+ *
+ * \return  the handle, or NULL: the region is gone.  errno stays as it was.
+ * Since: 0.1
+ */
+gcmmap_region *gcmmap_weak_get(gcmmap_weak weak);
 
 /**
  * Bytes [from, to) of a slice, as a slice of the same memory.  No copy is made,

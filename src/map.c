@@ -13,7 +13,7 @@
 #include "region.h"
 
 #define ACCESS (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC)
-#define ALL_FLAGS (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE)
+#define ALL_FLAGS (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE)
 
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
@@ -33,6 +33,36 @@ static bool is_traced(unsigned flags)
 static int check_flags(unsigned flags)
 {
     return (flags & ACCESS) == 0 || (flags & ~ALL_FLAGS) != 0 ? EINVAL : 0;
+}
+
+static bool is_too_large(size_t n_bytes, unsigned flags)
+{
+    /* Rounded up to pages it must still be a size, and the difference of two pointers. */
+    return n_bytes > (flags & GCMMAP_BY_HANDLE ? PTRDIFF_MAX / 2 : GCMMAP_SIZE_MAX);
+}
+
+/* Of what is said to be nothing but zero. */
+static bool is_all_zero(const size_t *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (words[i] != 0)
+            return false;
+    return true;
+}
+
+static int check_options(const gcmmap_options *options, unsigned flags,
+                         struct region_request *request)
+{
+    if (options == NULL)
+        return 0;
+    if ((options->alignment & (options->alignment - 1)) != 0 ||
+        !is_all_zero(options->reserved, sizeof options->reserved / sizeof *options->reserved))
+        return EINVAL;
+    if (is_too_large(options->room, flags) || is_too_large(options->alignment, flags))
+        return EOVERFLOW;
+    request->room = options->room;
+    request->alignment = options->alignment;
+    return 0;
 }
 
 /* A file without an end to measure against. */
@@ -72,27 +102,28 @@ static int check_file(int fd, off_t offset, size_t *size, bool *direct)
     case OS_FILE_STREAM:
         return ENODEV;
     case OS_FILE_DEVICE:
-        error = check_device_range(offset, *size);
-        break;
+        return check_device_range(offset, *size);
     case OS_FILE_REGULAR:
         if (file.size == 0 && os_has_hidden_contents(fd))
             return ENODEV;
-        error = check_file_range(&file, offset, size);
-        break;
+        return check_file_range(&file, offset, size);
     }
-    if (error == 0 && *size > GCMMAP_SIZE_MAX)
-        error = EOVERFLOW;
-    return error;
+    return ENODEV;
 }
 
-static int map(int fd, off_t offset, size_t size, unsigned flags, gcmmap_region **handle)
+static int map(int fd, off_t offset, size_t size, unsigned flags, const gcmmap_options *options,
+               gcmmap_region **handle)
 {
-    struct region_request request = { .mapping = { .fd = fd, .access = flags },
+    struct region_request request = { .mapping = { .fd = fd, .flags = flags },
                                       .traced = is_traced(flags) };
     int error = check_flags(flags);
 
     if (error == 0)
+        error = check_options(options, flags, &request);
+    if (error == 0)
         error = check_file(fd, offset, &size, &request.mapping.direct);
+    if (error == 0 && is_too_large(size, flags))
+        error = EOVERFLOW;
     if (error == 0 && size == 0)
         error = os_check_access(fd, flags); /* else mmap will do it */
     if (error != 0)
@@ -103,16 +134,22 @@ static int map(int fd, off_t offset, size_t size, unsigned flags, gcmmap_region 
     return region_create(&request, handle);
 }
 
-gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags)
+gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
+                               const gcmmap_options *options)
 {
     int saved_errno = errno;
     gcmmap_region *handle = NULL;
 
-    (void)result_of(map(fd, offset, size, flags, &handle), saved_errno);
+    (void)result_of(map(fd, offset, size, flags, options, &handle), saved_errno);
     return handle;
 }
 
-gcmmap_region *gcmmap_open(const char *path, unsigned flags)
+gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags)
+{
+    return gcmmap_map_with(fd, offset, size, flags, NULL);
+}
+
+gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_options *options)
 {
     bool writable = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
     int saved_errno = errno;
@@ -123,14 +160,19 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags)
     if (error == 0)
         error = os_open(path, writable, &fd);
     if (error == 0) {
-        error = map(fd, 0, GCMMAP_REST, flags, &handle);
+        error = map(fd, 0, GCMMAP_REST, flags, options, &handle);
         os_close(fd);
     }
     (void)result_of(error, saved_errno);
     return handle;
 }
 
-gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
+gcmmap_region *gcmmap_open(const char *path, unsigned flags)
+{
+    return gcmmap_open_with(path, flags, NULL);
+}
+
+gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_options *options)
 {
     struct region_request request = { .mapping = { .fd = -1 }, .n_bytes = size };
     int saved_errno = errno;
@@ -141,15 +183,22 @@ gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
         flags |= GCMMAP_READ | GCMMAP_WRITE;
     flags |= GCMMAP_PRIVATE;
     error = check_flags(flags);
-    if (error == 0 && size > GCMMAP_SIZE_MAX)
+    if (error == 0)
+        error = check_options(options, flags, &request);
+    if (error == 0 && is_too_large(size, flags))
         error = EOVERFLOW;
     if (error == 0) {
-        request.mapping.access = flags;
+        request.mapping.flags = flags;
         request.traced = is_traced(flags);
         error = region_create(&request, &handle);
     }
     (void)result_of(error, saved_errno);
     return handle;
+}
+
+gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
+{
+    return gcmmap_alloc_with(size, flags, NULL);
 }
 
 gcmmap_slice gcmmap_bytes(const gcmmap_region *region)
@@ -174,6 +223,20 @@ size_t gcmmap_size(const gcmmap_region *region)
 gcmmap_region *gcmmap_of(const void *pointer)
 {
     return region_of(pointer);
+}
+
+gcmmap_weak gcmmap_weak_of(const gcmmap_region *region)
+{
+    int saved_errno = errno;
+    gcmmap_weak weak;
+
+    (void)result_of(region_weaken(region, &weak), saved_errno);
+    return weak;
+}
+
+gcmmap_region *gcmmap_weak_get(gcmmap_weak weak)
+{
+    return region_strengthen(&weak);
 }
 
 int gcmmap_close(gcmmap_region *region)

@@ -41,10 +41,10 @@ bool os_has_hidden_contents(int fd);
 
 /* What to put somewhere. */
 struct os_mapping {
-    int fd;          /* -1: anonymous, zeroed */
-    off_t offset;    /* of the page in fd */
-    unsigned access; /* GCMMAP_READ ...; GCMMAP_PRIVATE */
-    bool direct;     /* mapping this file never fails half-way: see os_map() */
+    int fd;         /* -1: anonymous, zeroed */
+    off_t offset;   /* of the page in fd */
+    unsigned flags; /* GCMMAP_ ...: access, and how */
+    bool direct;    /* mapping this file never fails half-way: see os_map() */
 };
 
 /*
@@ -52,6 +52,15 @@ struct os_mapping {
  * mapping.  On failure they are inaccessible, as after os_vacate().
  */
 int os_map(void *at, size_t n_bytes, const struct os_mapping *what);
+
+/* The same, where the kernel likes. */
+int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at);
+
+/* Inaccessible pages where the kernel likes; alignment: a power of two, or 0. */
+int os_set_aside(size_t n_bytes, size_t alignment, void **at);
+
+/* The end of what the last two gave. */
+int os_unmap(void *at, size_t n_bytes);
 
 /* Replaces the pages by inaccessible ones that cost no memory. */
 int os_vacate(void *at, size_t n_bytes);

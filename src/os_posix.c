@@ -155,15 +155,21 @@ static int try_elsewhere(size_t n_bytes, int protection, int flags, int fd, off_
     return error;
 }
 
-int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
+static int flags_of(const struct os_mapping *what)
 {
-    int protection = protection_of(what->access);
-    int flags = what->access & GCMMAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
-    int error = 0;
+    int flags = what->flags & GCMMAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
 
     if (what->fd < 0)
         flags |= MAP_ANONYMOUS | MAP_NORESERVE;
-    else if (!what->direct)
+    return flags;
+}
+
+int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
+{
+    int protection = protection_of(what->flags), flags = flags_of(what);
+    int error = 0;
+
+    if (what->fd >= 0 && !what->direct)
         error = try_elsewhere(n_bytes, protection, flags, what->fd, what->offset);
     if (error != 0)
         return error;
@@ -171,6 +177,47 @@ int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
     if (error != 0)
         (void)os_vacate(at, n_bytes);
     return error;
+}
+
+int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at)
+{
+    int saved_errno = errno;
+    void *start =
+        mmap(NULL, n_bytes, protection_of(what->flags), flags_of(what), what->fd, what->offset);
+    int error = outcome(start == MAP_FAILED, saved_errno);
+
+    if (error == 0)
+        *at = start;
+    return error;
+}
+
+int os_set_aside(size_t n_bytes, size_t alignment, void **at)
+{
+    int saved_errno = errno;
+    size_t page = os_page_size(), n_extra = alignment > page ? alignment - page : 0, n_before;
+    char *start = n_extra > SIZE_MAX - n_bytes
+                      ? MAP_FAILED
+                      : mmap(NULL, n_bytes + n_extra, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    errno = saved_errno;
+    if (start == MAP_FAILED)
+        return ENOMEM;
+    n_before = n_extra == 0 ? 0 : -(uintptr_t)start & (alignment - 1);
+    if (n_before != 0)
+        (void)munmap(start, n_before);
+    if (n_before != n_extra)
+        (void)munmap(start + n_before + n_bytes, n_extra - n_before);
+    *at = start + n_before;
+    errno = saved_errno;
+    return 0;
+}
+
+int os_unmap(void *at, size_t n_bytes)
+{
+    int saved_errno = errno;
+
+    return outcome(munmap(at, n_bytes) != 0, saved_errno);
 }
 
 /*

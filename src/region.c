@@ -5,41 +5,23 @@
  */
 #include <config.h>
 
-#include "region.h"
+#include "region_record.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "collector.h"
+#include "outside.h"
 #include "pace.h"
 #include "registry.h"
-#include "release.h"
 #include "reserve.h"
 #include "roots.h"
 
-enum region_state { MAPPING, LIVE, CLOSING, CLOSED, UNMAPPING, DYING };
-
-struct region {
-    struct body body; /* first: a dead body's address is its region's */
-    size_t head;
-    size_t n_bytes;
-    enum region_state state;
-    unsigned n_closers;  /* threads at work in CLOSING ... */
-    bool pages_are_gone; /* ... one of which was successful */
-    bool traced;
-    bool of_file;
-    bool charged; /* private and writable: its pages cost memory */
-};
-
 /* All of these under the collector's lock. */
-static gcmmap_stats stats;
-static size_t bytes_charged_live;
-
-static unsigned char *data_of(const struct region *region)
-{
-    return reservation_start(region->body.at) + region->head;
-}
+gcmmap_stats region_stats;
+size_t region_bytes_charged;
+static uint64_t last_id;
 
 static size_t round_to_pages(size_t n_bytes)
 {
@@ -48,28 +30,22 @@ static size_t round_to_pages(size_t n_bytes)
     return (n_bytes + page - 1) & ~(page - 1);
 }
 
-/* Bytes of the pages that were asked for. */
-static size_t bytes_of(const struct region *region)
-{
-    return region->n_bytes == 0 ? 0 : round_to_pages(region->head + region->n_bytes);
-}
-
-/* Of these, what a dead region still holds: nothing if it was closed before. */
+/* What a dead region still holds: nothing if it was closed before. */
 static size_t bytes_held(const struct region *region)
 {
-    return region->pages_are_gone ? 0 : bytes_of(region);
+    return region->pages_are_gone ? 0 : region_page_bytes(region);
 }
 
-static void count_as_live(const struct region *region, ptrdiff_t sign)
+void region_count_live(const struct region *region, ptrdiff_t sign)
 {
-    size_t n_bytes = (size_t)sign * bytes_of(region); /* wraps as it should */
+    size_t n_bytes = (size_t)sign * region_page_bytes(region); /* wraps as it should */
 
-    stats.n_live += (size_t)sign;
-    stats.bytes_live += n_bytes;
+    region_stats.n_live += (size_t)sign;
+    region_stats.bytes_live += n_bytes;
     if (region->traced)
-        stats.bytes_traced += n_bytes;
+        region_stats.bytes_traced += n_bytes;
     if (region->charged)
-        bytes_charged_live += n_bytes;
+        region_bytes_charged += n_bytes;
 }
 
 /* ---- what the collector tells us ----------------------------------------- */
@@ -85,14 +61,18 @@ static void block_is_unreached(void *block)
     struct region *region = region_on(reservation);
 
     if (region == NULL || (region->state != LIVE && region->state != CLOSED) ||
-        reserve_is_reached(reservation))
+        region->n_pins > 0 || reserve_is_reached(reservation))
         return;
     if (region->state == LIVE)
-        count_as_live(region, -1);
+        region_count_live(region, -1);
     else
-        stats.n_closed--;
-    stats.bytes_dying += bytes_held(region);
-    stats.n_dying++;
+        region_stats.n_closed--;
+    region_stats.bytes_dying += bytes_held(region);
+    region_stats.n_dying++;
+    if (region->by_handle) { /* no pointer leads to it any more */
+        outside_remove(region->body.start);
+        outside_unprepare();
+    }
     region->state = DYING;
     release_add(&region->body);
 }
@@ -101,16 +81,22 @@ static void mark_block(void *block, struct collector_marker *marker)
 {
     const struct reservation *reservation = registry_find(block);
     const struct region *region = region_on(reservation);
-    size_t from, to;
+    size_t from = 0, to, lead;
 
     /* While it is being closed too: closing may fail. */
     if (region == NULL || !region->traced || region->state == CLOSED || region->state == DYING)
         return;
-    reserve_mark_row(reservation, block, marker, &from, &to);
-    if (to > region->body.n_covered)
-        to = region->body.n_covered;
+    to = region->body.n_covered;
+    if (!region->by_handle) {
+        reserve_mark_row(reservation, block, marker, &from, &to);
+        lead = (size_t)(region->body.start - reservation_start(reservation));
+        from = from > lead ? from - lead : 0;
+        to = to > lead ? to - lead : 0;
+        if (to > region->body.n_covered)
+            to = region->body.n_covered;
+    }
     if (from < to)
-        roots_scan(marker, reservation_start(reservation) + from, to - from,
+        roots_scan(marker, region->body.start + from, to - from,
                    region->of_file || region->state != LIVE);
 }
 
@@ -119,14 +105,14 @@ static void mark_block(void *block, struct collector_marker *marker)
 static void *count_released(void *arg)
 {
     for (struct body *body = arg; body != NULL; body = body->next) {
-        stats.n_dying--;
-        stats.n_released++;
-        stats.bytes_dying -= bytes_held((struct region *)body);
+        region_stats.n_dying--;
+        region_stats.n_released++;
+        region_stats.bytes_dying -= bytes_held((struct region *)body);
     }
     return NULL;
 }
 
-static void drain(void)
+void region_drain(void)
 {
     struct body *released = release_all();
 
@@ -141,19 +127,20 @@ static void drain(void)
 
 static void *is_any_left(void *arg)
 {
-    return stats.n_live + stats.n_closed + stats.n_dying > 0 || reservation_total_bytes() > 0
+    return region_stats.n_live + region_stats.n_closed + region_stats.n_dying > 0 ||
+                   reservation_total_bytes() > 0
                ? arg
                : NULL;
 }
 
 static bool is_anything_left(void)
 {
-    return collector_locked(is_any_left, &stats) != NULL;
+    return collector_locked(is_any_left, &region_stats) != NULL;
 }
 
 static void *read_bytes_live(void *arg)
 {
-    *(size_t *)arg = stats.bytes_live;
+    *(size_t *)arg = region_stats.bytes_live;
     return NULL;
 }
 
@@ -161,7 +148,7 @@ static void finalization_point(void)
 {
     size_t bytes_live;
 
-    drain();
+    region_drain();
     collector_locked(read_bytes_live, &bytes_live);
     reserve_trim_if_idle(bytes_live);
     pace_host(reservation_total_bytes());
@@ -169,6 +156,7 @@ static void finalization_point(void)
 
 static void after_fork_in_child(void)
 {
+    region_finish_closing_in_child();
     release_after_fork_in_child();
     reserve_after_fork_in_child();
     collector_after_fork_in_child();
@@ -183,7 +171,7 @@ static void start_once(void)
     (void)os_on_fork_in_child(after_fork_in_child);
 }
 
-static void start(void)
+void region_start(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -192,33 +180,33 @@ static void start(void)
 
 static void *read_n_released(void *arg)
 {
-    *(size_t *)arg = stats.n_released;
+    *(size_t *)arg = region_stats.n_released;
     return arg;
 }
 
 static void *count_collection(void *arg)
 {
-    stats.n_collections += collector_cycle() != *(unsigned long *)arg;
+    region_stats.n_collections += collector_cycle() != *(unsigned long *)arg;
     return NULL;
 }
 
-static void collect_and_drain(void)
+void region_collect_and_drain(void)
 {
     unsigned long cycle = collector_cycle();
 
     collector_collect();
     collector_locked(count_collection, &cycle); /* the host may have switched it off */
     release_wait();
-    drain();
+    region_drain();
 }
 
 size_t region_collect(void)
 {
     size_t before, after;
 
-    start();
+    region_start();
     collector_locked(read_n_released, &before);
-    collect_and_drain();
+    region_collect_and_drain();
     collector_locked(read_n_released, &after);
     return after - before;
 }
@@ -227,7 +215,7 @@ size_t region_trim(void)
 {
     size_t n_bytes;
 
-    start();
+    region_start();
     n_bytes = reserve_trim();
     pace_host(reservation_total_bytes());
     return n_bytes;
@@ -237,7 +225,7 @@ size_t region_trim(void)
 
 static void *is_collection_due(void *arg)
 {
-    struct pace_live live = { stats.n_live, stats.bytes_live, bytes_charged_live };
+    struct pace_live live = { region_stats.n_live, region_stats.bytes_live, region_bytes_charged };
 
     return pace_is_due(&live) ? arg : NULL;
 }
@@ -247,10 +235,13 @@ static void *set_live(void *arg)
     struct region *region = arg;
 
     region->state = LIVE;
+    region->id = ++last_id;
     region->body.at->user = region;
-    count_as_live(region, 1);
-    stats.n_mapped++;
-    pace_mapped(region->body.at->n_bytes, region->charged ? bytes_of(region) : 0);
+    if (region->by_handle)
+        outside_add(region->body.start, region->body.n_outside, region);
+    region_count_live(region, 1);
+    region_stats.n_mapped++;
+    pace_mapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
     return NULL;
 }
 
@@ -262,58 +253,132 @@ static void *set_live(void *arg)
  */
 static size_t bytes_to_cover(const struct region *region, const struct region_request *request)
 {
-    bool fill = region->of_file && request->mapping.direct &&
-                !(request->mapping.access & GCMMAP_WRITE) && region->n_bytes != 0;
+    bool fill = region->of_file && request->mapping.direct && request->room == 0 &&
+                !(request->mapping.flags & GCMMAP_WRITE) && region->n_bytes != 0;
 
-    return fill ? region->body.at->n_bytes : bytes_of(region);
+    return fill ? (size_t)(reservation_end(region->body.at) - region->body.start)
+                : region_page_bytes(region);
+}
+
+static unsigned char *align(unsigned char *start, size_t alignment)
+{
+    return start + (-(uintptr_t)start & (alignment - 1));
+}
+
+/* Pages on blocks, where every pointer counts. */
+static int map_inside(struct region *region, const struct region_request *request,
+                      const struct os_mapping *mapping, size_t n_bytes)
+{
+    struct body *body = &region->body;
+    size_t page = os_page_size(), alignment = request->alignment > page ? request->alignment : page;
+
+    /* One byte more than asked for: a pointer past the end must belong to us. */
+    body->at = reserve_take(round_to_pages(n_bytes + 1) + alignment - page, region->traced);
+    if (body->at == NULL)
+        return ENOMEM;
+    body->start = align(reservation_start(body->at), alignment);
+    body->n_covered = bytes_to_cover(region, request);
+    return body->n_covered != 0 ? os_map(body->start, body->n_covered, mapping) : 0;
+}
+
+/* Pages anywhere; the handle is a block of its own, on which nothing is mapped. */
+static int map_outside(struct region *region, const struct region_request *request,
+                       const struct os_mapping *mapping, size_t n_bytes)
+{
+    struct body *body = &region->body;
+    void *start = NULL;
+    int error;
+
+    body->at = reserve_take(os_page_size(), region->traced);
+    if (body->at == NULL)
+        return ENOMEM;
+    body->n_covered = region_page_bytes(region);
+    body->n_outside = round_to_pages(n_bytes);
+    if (body->n_outside == body->n_covered && request->alignment == 0) {
+        error = os_map_anywhere(body->n_covered, mapping, &start);
+    } else {
+        error = os_set_aside(body->n_outside, request->alignment, &start);
+        if (error == 0 && body->n_covered != 0)
+            error = os_map(start, body->n_covered, mapping);
+        if (error != 0 && start != NULL)
+            os_unmap(start, body->n_outside);
+    }
+    body->start = start;
+    return error;
 }
 
 static int try_to_map(struct region *region, const struct region_request *request)
 {
     struct os_mapping mapping = request->mapping;
-    int error = 0;
+    size_t n_bytes =
+        region->head + (region->n_bytes > request->room ? region->n_bytes : request->room);
+    int error;
 
-    /* One byte more than asked for: a pointer past the end must belong to us. */
-    region->body.at =
-        reserve_take(round_to_pages(region->head + region->n_bytes + 1), region->traced);
-    if (region->body.at == NULL)
-        return ENOMEM;
     if (region->traced && collector_protects_traced_blocks())
-        mapping.access = (mapping.access & ~GCMMAP_WRITE) | GCMMAP_READ;
-    region->body.n_covered = bytes_to_cover(region, request);
-    if (region->body.n_covered != 0)
-        error = os_map(reservation_start(region->body.at), region->body.n_covered, &mapping);
-    if (error != 0)
+        mapping.flags = (mapping.flags & ~GCMMAP_WRITE) | GCMMAP_READ;
+    region->body.at = NULL;
+    error = region->by_handle ? map_outside(region, request, &mapping, n_bytes)
+                              : map_inside(region, request, &mapping, n_bytes);
+    if (error != 0 && region->body.at != NULL)
         reserve_put_back(region->body.at);
     return error;
 }
 
-int region_create(const struct region_request *request, gcmmap_region **handle)
+static struct region *new_record(const struct region_request *request)
 {
     struct region *region = calloc(1, sizeof *region);
-    int error = ENOMEM;
 
     if (region == NULL)
-        return error;
-    start();
+        return NULL;
     region->head = request->head;
     region->n_bytes = request->n_bytes;
+    region->flags = request->mapping.flags;
     region->traced = request->traced;
     region->of_file = request->mapping.fd >= 0;
-    region->charged =
-        (~request->mapping.access & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == 0; /* both are set */
+    region->charged = (~region->flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == 0; /* both are set */
+    /* Nothing to point into: then the handle's block will do. */
+    region->by_handle =
+        (region->flags & GCMMAP_BY_HANDLE) != 0 && (request->n_bytes != 0 || request->room != 0);
+    return region;
+}
+
+/* On shortage collects; and again, for what finalizers held in the first round. */
+static int map_or_collect(struct region *region, const struct region_request *request)
+{
+    int error = ENOMEM;
 
     if (collector_locked(is_collection_due, region) != NULL)
-        collect_and_drain();
+        region_collect_and_drain();
     else
-        drain();
-    /* On shortage collect; and again, for what finalizers held in the first round. */
+        region_drain();
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
-            collect_and_drain();
+            region_collect_and_drain();
         error = try_to_map(region, request);
         if (error != ENOMEM)
             break;
+    }
+    return error;
+}
+
+static void *unprepare(void *arg)
+{
+    outside_unprepare();
+    return arg;
+}
+
+int region_create(const struct region_request *request, gcmmap_region **handle)
+{
+    struct region *region = new_record(request);
+    int error = ENOMEM;
+
+    if (region == NULL)
+        return ENOMEM;
+    region_start();
+    if (!region->by_handle || (error = outside_prepare()) == 0) {
+        error = map_or_collect(region, request);
+        if (error != 0 && region->by_handle)
+            collector_locked(unprepare, NULL);
     }
     if (error != 0) {
         free(region);
@@ -327,182 +392,12 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     return 0;
 }
 
-/* ---- looking up ------------------------------------------------------------ */
-
-/* What a user can name: neither found dead nor being unmapped; else NULL. */
-static struct region *named(struct region *region)
-{
-    return region == NULL || region->state == UNMAPPING || region->state == DYING ? NULL : region;
-}
-
-static struct region *region_with(const gcmmap_region *handle)
-{
-    const struct reservation *reservation = handle != NULL ? registry_find(handle) : NULL;
-
-    if (reservation == NULL || reservation_block(reservation) != (const void *)handle)
-        return NULL;
-    return named(reservation->user);
-}
-
-struct bytes_call {
-    const gcmmap_region *handle;
-    gcmmap_slice bytes;
-    int error;
-};
-
-static void *bytes_locked(void *arg)
-{
-    struct bytes_call *call = arg;
-    const struct region *region = region_with(call->handle);
-
-    if (region == NULL)
-        call->error = EINVAL;
-    else if (region->state != LIVE)
-        call->error = EBADF;
-    else
-        call->bytes = (gcmmap_slice){ data_of(region), region->n_bytes };
-    return NULL;
-}
-
-int region_bytes(const gcmmap_region *handle, gcmmap_slice *bytes)
-{
-    struct bytes_call call = { .handle = handle };
-
-    start();
-    collector_locked(bytes_locked, &call);
-    *bytes = call.bytes;
-    return call.error;
-}
-
-static void *find_locked(void *arg)
-{
-    const unsigned char *pointer = arg;
-    const void *block = collector_block_of(pointer);
-    const struct reservation *reservation = block != NULL ? registry_find(block) : NULL;
-    const struct region *region = named(region_on(reservation));
-
-    if (region == NULL)
-        return NULL;
-    if (pointer != reservation_block(reservation) &&
-        (pointer < data_of(region) || pointer > data_of(region) + region->n_bytes))
-        return NULL;
-    return reservation_block(reservation);
-}
-
-gcmmap_region *region_of(const void *pointer)
-{
-    start();
-    return collector_locked(find_locked, (void *)pointer);
-}
-
-/* ---- closing ---------------------------------------------------------------- */
-
-struct close_call {
-    gcmmap_region *handle;
-    struct region *region;
-    bool for_good; /* unmap_now */
-    int error;
-};
-
-static void *begin_close(void *arg)
-{
-    struct close_call *call = arg;
-    struct region *region = region_with(call->handle);
-
-    call->region = NULL;
-    call->error = 0;
-    if (region == NULL) {
-        call->error = EINVAL;
-    } else if (call->for_good) {
-        if (region->state == CLOSING) {
-            call->error = EBUSY;
-            return NULL;
-        }
-        if (region->state == LIVE)
-            count_as_live(region, -1);
-        else
-            stats.n_closed--;
-        region->state = UNMAPPING;
-        call->region = region;
-    } else if (region->state != CLOSED) {
-        /* Several at once do the same work, so that none has to wait for another. */
-        if (region->state == LIVE)
-            count_as_live(region, -1);
-        region->state = CLOSING;
-        region->n_closers++;
-        call->region = region;
-    }
-    return NULL;
-}
-
-static void *end_close(void *arg)
-{
-    struct close_call *call = arg;
-    struct region *region = call->region;
-
-    if (call->for_good && call->error == 0) {
-        stats.n_unmapped_now++;
-        pace_unmapped(region->body.at->n_bytes, region->charged ? bytes_of(region) : 0);
-        reserve_put(region->body.at);
-        return NULL;
-    }
-    if (!call->for_good) {
-        region->pages_are_gone |= call->error == 0;
-        if (--region->n_closers > 0)
-            return NULL;
-    }
-    if (region->pages_are_gone) {
-        region->state = CLOSED;
-        region->body.n_covered = 0;
-        stats.n_closed++;
-    } else {
-        region->state = LIVE;
-        count_as_live(region, 1);
-    }
-    return NULL;
-}
-
-static int close_now(gcmmap_region *handle, bool for_good)
-{
-    struct close_call call = { .handle = handle, .for_good = for_good };
-
-    start();
-    collector_locked(begin_close, &call);
-    if (call.region == NULL)
-        return call.error;
-    for (int n_collections = 0; n_collections <= 2; n_collections++) {
-        if (n_collections > 0)
-            collect_and_drain();
-        call.error =
-            call.region->body.n_covered == 0
-                ? 0
-                : os_vacate(reservation_start(call.region->body.at), call.region->body.n_covered);
-        if (call.error != ENOMEM)
-            break;
-    }
-    collector_locked(end_close, &call);
-    if (for_good && call.error == 0)
-        free(call.region);
-    collector_keep(handle);
-    return call.error;
-}
-
-int region_close(gcmmap_region *handle)
-{
-    return close_now(handle, false);
-}
-
-int region_unmap_now(gcmmap_region *handle)
-{
-    return close_now(handle, true);
-}
-
 static void *get_stats_locked(void *arg)
 {
     gcmmap_stats *result = arg;
     struct reserve_stats reserved = reserve_get_stats();
 
-    *result = stats;
+    *result = region_stats;
     result->n_pooled = reserved.n_pooled;
     result->bytes_reserved = reserved.bytes_reserved;
     return NULL;

@@ -31,10 +31,14 @@
 #include "gcmmap.h"
 #include "os.h"
 
+struct region;
+
 struct region_request {
     struct os_mapping mapping; /* offset: of the page that holds the first byte */
     size_t head;               /* bytes of that page in front of the first byte */
     size_t n_bytes;            /* head + n_bytes does not overflow when rounded to pages */
+    size_t room;               /* bytes that n_bytes may grow to; 0: as it is */
+    size_t alignment;          /* of the first page: a power of two, or 0 */
     bool traced;
 };
 
@@ -45,6 +49,28 @@ int region_bytes(const gcmmap_region *handle, gcmmap_slice *bytes);
 
 /* The region that the pointer lies in or one past, closed or not; else NULL. */
 gcmmap_region *region_of(const void *pointer);
+
+/* EINVAL: not a handle. */
+int region_weaken(const gcmmap_region *handle, gcmmap_weak *weak);
+gcmmap_region *region_strengthen(const gcmmap_weak *weak);
+
+/*
+ * Keeps the pages around some bytes of a region as they are: closing waits, and the region
+ * does not die.  Not for long, and not while a user's code runs.
+ */
+struct region_pin {
+    unsigned char *pages; /* whole pages around the bytes; NULL if there are no bytes */
+    size_t n_bytes;       /* of these pages */
+    unsigned flags;       /* GCMMAP_ ..., as mapped */
+    bool of_file;
+    bool traced;
+    gcmmap_region *handle;
+    struct region *region; /* region_unpin()'s */
+};
+
+/* EINVAL: in no region; EBADF: closed; ERANGE: not all of the bytes are in the region. */
+int region_pin(const void *data, size_t n_bytes, struct region_pin *pin);
+void region_unpin(struct region_pin *pin);
 
 int region_close(gcmmap_region *handle);
 int region_unmap_now(gcmmap_region *handle);

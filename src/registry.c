@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "collector.h"
+#include "reservation.h"
 
 struct entry {
     uintptr_t key; /* complement of the block's address; 0: free */
@@ -150,4 +151,11 @@ struct reservation *registry_find(const void *block)
         return NULL;
     i = index_of(key_of(block));
     return table[i].key != 0 ? table[i].reservation : NULL;
+}
+
+void registry_each(void (*fn)(struct reservation *reservation))
+{
+    for (size_t i = 0; i < n_entries; i++)
+        if (table[i].key != 0 && table[i].key == table[i].reservation->hidden_block)
+            fn(table[i].reservation);
 }

@@ -38,4 +38,7 @@ void registry_remove(const void *block);
 /* Lock held, or in a marker.  NULL if the block is not in the table. */
 struct reservation *registry_find(const void *block);
 
+/* Lock held, or in a forked child.  Calls fn once for each; fn leaves the table alone. */
+void registry_each(void (*fn)(struct reservation *reservation));
+
 #endif

@@ -43,11 +43,14 @@ static void *begin(void *arg)
 
 /* ---- pages; lock not held, the list stays as it is in case of a fork -------- */
 
-static bool vacate(struct body *body)
+static void vacate(struct body *body)
 {
-    if (body->n_covered != 0 && os_vacate(reservation_start(body->at), body->n_covered) == 0)
-        body->n_covered = 0;
-    return body->n_covered == 0;
+    int error = body->n_outside != 0   ? os_unmap(body->start, body->n_outside)
+                : body->n_covered != 0 ? os_vacate(body->start, body->n_covered)
+                                       : 0;
+
+    if (error == 0)
+        body->n_outside = body->n_covered = 0;
 }
 
 static int by_address(const void *left, const void *right)
@@ -59,26 +62,31 @@ static int by_address(const void *left, const void *right)
            (a->at->hidden_block > b->at->hidden_block);
 }
 
+static bool are_neighbours(const struct body *left, const struct body *right)
+{
+    return left->n_outside == 0 && right->n_outside == 0 &&
+           reservation_end(left->at) == reservation_start(right->at);
+}
+
 /* n bodies on adjacent reservations. */
 static void vacate_neighbours(struct body **bodies, size_t n)
 {
-    unsigned char *start = reservation_start(bodies[0]->at);
-    unsigned char *end = reservation_start(bodies[n - 1]->at) + bodies[n - 1]->n_covered;
+    unsigned char *start = bodies[0]->start;
+    unsigned char *end = bodies[n - 1]->start + bodies[n - 1]->n_covered;
     bool all = n > 1 && start < end && os_vacate(start, (size_t)(end - start)) == 0;
 
     for (size_t i = 0; i < n; i++)
         if (all)
             bodies[i]->n_covered = 0;
         else
-            (void)vacate(bodies[i]);
+            vacate(bodies[i]);
 }
 
 static void vacate_all(struct body **bodies, size_t n)
 {
     qsort(bodies, n, sizeof(struct body *), by_address);
     for (size_t i = 0, j; i < n; i = j) {
-        for (j = i + 1;
-             j < n && reservation_end(bodies[j - 1]->at) == reservation_start(bodies[j]->at);)
+        for (j = i + 1; j < n && are_neighbours(bodies[j - 1], bodies[j]);)
             j++;
         vacate_neighbours(bodies + i, j - i);
     }
@@ -94,7 +102,7 @@ struct result {
 
 static void finish(struct body *body, struct result *result)
 {
-    if (body->n_covered != 0) { /* no map slot even for that */
+    if (body->n_covered != 0 || body->n_outside != 0) { /* no map slot even for that */
         release_add(body);
         return;
     }
@@ -141,7 +149,7 @@ struct body *release_all(void)
         vacate_all(result.sorted, result.n);
     } else { /* more system calls, same result */
         for (; list != NULL; list = list->next)
-            (void)vacate(list);
+            vacate(list);
     }
     collector_locked(end, &result);
     free(result.sorted);

@@ -18,7 +18,9 @@ struct reservation;
 struct body {
     struct body *next; /* among the dead */
     struct reservation *at;
-    size_t n_covered; /* bytes of pages from reservation_start() that are mapped over */
+    unsigned char *start; /* of the pages; mostly reservation_start() */
+    size_t n_covered;     /* bytes of pages from there that are mapped over */
+    size_t n_outside;     /* bytes of addresses from there that are not the reservation's */
 };
 
 /* Lock held; inside a collection. */

@@ -31,6 +31,7 @@ c_tests = \
 	tests/forked-children-use-and-drop-regions \
 	tests/hosts-keep-their-rhythm \
 	tests/random-lives-of-regions \
+	tests/regions-by-handle-have-any-size \
 	tests/shortage-collects-first \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slices-are-checked \
@@ -38,4 +39,5 @@ c_tests = \
 	tests/threads-map-slice-and-drop \
 	tests/traced-memory-keeps-what-it-points-to \
 	tests/untouched-memory-costs-nothing \
-	tests/warnings-stay-silent
+	tests/warnings-stay-silent \
+	tests/weak-references-are-never-wrong

@@ -1,0 +1,159 @@
+/*
+ * region_close: revoking, and unmapping on the caller's word.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "collector.h"
+#include "outside.h"
+#include "pace.h"
+#include "region_record.h"
+#include "registry.h"
+#include "reserve.h"
+
+struct close_call {
+    gcmmap_region *handle;
+    struct region *region;
+    bool for_good; /* unmap_now */
+    int error;
+};
+
+static void *begin_close(void *arg)
+{
+    struct close_call *call = arg;
+    struct region *region = region_with(call->handle);
+
+    call->region = NULL;
+    call->error = 0;
+    if (region == NULL) {
+        call->error = EINVAL;
+    } else if (call->for_good) {
+        if (region->state == CLOSING) {
+            call->error = EBUSY;
+            return NULL;
+        }
+        if (region->state == LIVE)
+            region_count_live(region, -1);
+        else
+            region_stats.n_closed--;
+        if (region->by_handle) /* the kernel may give the addresses to others at once */
+            outside_remove(region->body.start);
+        region->state = UNMAPPING;
+        call->region = region;
+    } else if (region->state != CLOSED) {
+        /* Several at once do the same work, so that none has to wait for another. */
+        if (region->state == LIVE)
+            region_count_live(region, -1);
+        region->state = CLOSING;
+        region->n_closers++;
+        call->region = region;
+    }
+    return NULL;
+}
+
+static void *end_close(void *arg)
+{
+    struct close_call *call = arg;
+    struct region *region = call->region;
+
+    if (call->for_good && call->error == 0) {
+        region_stats.n_unmapped_now++;
+        if (region->by_handle)
+            outside_unprepare();
+        pace_unmapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
+        reserve_put(region->body.at);
+        return NULL;
+    }
+    if (!call->for_good) {
+        region->pages_are_gone |= call->error == 0;
+        if (--region->n_closers > 0)
+            return NULL;
+    } else if (region->by_handle) {
+        outside_add(region->body.start, region->body.n_outside, region);
+    }
+    if (region->pages_are_gone) {
+        region->state = CLOSED;
+        region->body.n_covered = 0;
+        region_stats.n_closed++;
+    } else {
+        region->state = LIVE;
+        region_count_live(region, 1);
+    }
+    return NULL;
+}
+
+static void *is_pinned(void *arg)
+{
+    return ((struct region *)arg)->n_pins > 0 ? arg : NULL;
+}
+
+static int let_pages_go(const struct close_call *call)
+{
+    const struct body *body = &call->region->body;
+
+    if (call->for_good && body->n_outside != 0)
+        return os_unmap(body->start, body->n_outside);
+    return body->n_covered != 0 ? os_vacate(body->start, body->n_covered) : 0;
+}
+
+static int close_now(gcmmap_region *handle, bool for_good)
+{
+    struct close_call call = { .handle = handle, .for_good = for_good };
+
+    region_start();
+    collector_locked(begin_close, &call);
+    if (call.region == NULL)
+        return call.error;
+    /* No new operation begins in this state; those under way may need the pages. */
+    while (collector_locked(is_pinned, call.region) != NULL)
+        os_yield();
+    for (int n_collections = 0; n_collections <= 2; n_collections++) {
+        if (n_collections > 0)
+            region_collect_and_drain();
+        call.error = let_pages_go(&call);
+        if (call.error != ENOMEM)
+            break;
+    }
+    collector_locked(end_close, &call);
+    if (for_good && call.error == 0)
+        free(call.region);
+    collector_keep(handle);
+    return call.error;
+}
+
+int region_close(gcmmap_region *handle)
+{
+    return close_now(handle, false);
+}
+
+int region_unmap_now(gcmmap_region *handle)
+{
+    return close_now(handle, true);
+}
+
+/* Threads of the parent that were at work are not here to finish it. */
+static void finish_what_others_began(struct reservation *reservation)
+{
+    struct region *region = reservation->user;
+    struct close_call call = { .region = region };
+
+    if (region == NULL)
+        return;
+    region->n_pins = 0;
+    if (region->state != CLOSING && region->state != UNMAPPING)
+        return;
+    if (region->state == UNMAPPING && region->by_handle)
+        outside_add(region->body.start, region->body.n_outside, region);
+    region->n_closers = 1;
+    call.error = let_pages_go(&call);
+    (void)end_close(&call);
+}
+
+void region_finish_closing_in_child(void)
+{
+    registry_each(finish_what_others_began);
+}

@@ -1,0 +1,185 @@
+/*
+ * region_find: from handles and pointers to regions.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include <errno.h>
+
+#include "collector.h"
+#include "outside.h"
+#include "region_record.h"
+#include "registry.h"
+
+struct region *region_with(const gcmmap_region *handle)
+{
+    const struct reservation *reservation = handle != NULL ? registry_find(handle) : NULL;
+
+    if (reservation == NULL || reservation_block(reservation) != (const void *)handle)
+        return NULL;
+    return region_named(reservation->user);
+}
+
+static gcmmap_region *handle_of(const struct region *region)
+{
+    return reservation_block(region->body.at);
+}
+
+/* Lock held.  The named region that the pointer lies in or one past, or whose handle it is. */
+static struct region *find(const unsigned char *pointer)
+{
+    const void *block = collector_block_of(pointer);
+    const struct reservation *reservation = block != NULL ? registry_find(block) : NULL;
+    struct region *region =
+        region_named(reservation != NULL ? reservation->user : outside_find(pointer));
+
+    if (region == NULL)
+        return NULL;
+    if (pointer != (unsigned char *)handle_of(region) &&
+        (pointer < region_data(region) || pointer > region_data(region) + region->n_bytes))
+        return NULL;
+    return region;
+}
+
+struct bytes_call {
+    const gcmmap_region *handle;
+    gcmmap_slice bytes;
+    int error;
+};
+
+static void *bytes_locked(void *arg)
+{
+    struct bytes_call *call = arg;
+    const struct region *region = region_with(call->handle);
+
+    if (region == NULL)
+        call->error = EINVAL;
+    else if (region->state != LIVE)
+        call->error = EBADF;
+    else
+        call->bytes = (gcmmap_slice){ region_data(region), region->n_bytes };
+    return NULL;
+}
+
+int region_bytes(const gcmmap_region *handle, gcmmap_slice *bytes)
+{
+    struct bytes_call call = { .handle = handle };
+
+    region_start();
+    collector_locked(bytes_locked, &call);
+    *bytes = call.bytes;
+    return call.error;
+}
+
+static void *find_locked(void *arg)
+{
+    const struct region *region = find(arg);
+
+    return region != NULL ? handle_of(region) : NULL;
+}
+
+gcmmap_region *region_of(const void *pointer)
+{
+    region_start();
+    return collector_locked(find_locked, (void *)pointer);
+}
+
+/* ---- weak references --------------------------------------------------------- */
+
+static void *weaken_locked(void *arg)
+{
+    gcmmap_weak *weak = arg;
+    const struct region *region = region_with((void *)weak->hidden);
+
+    weak->hidden = ~weak->hidden;
+    weak->id = region != NULL ? region->id : 0;
+    return NULL;
+}
+
+int region_weaken(const gcmmap_region *handle, gcmmap_weak *weak)
+{
+    region_start();
+    weak->hidden = (uintptr_t)handle;
+    collector_locked(weaken_locked, weak);
+    collector_keep(handle);
+    return weak->id != 0 ? 0 : EINVAL;
+}
+
+static void *strengthen_locked(void *arg)
+{
+    const gcmmap_weak *weak = arg;
+    struct region *region = region_with((void *)~weak->hidden);
+
+    return region != NULL && region->id == weak->id ? handle_of(region) : NULL;
+}
+
+gcmmap_region *region_strengthen(const gcmmap_weak *weak)
+{
+    region_start();
+    return weak->id != 0 ? collector_locked(strengthen_locked, (void *)weak) : NULL;
+}
+
+/* ---- pins ---------------------------------------------------------------------- */
+
+struct pin_call {
+    const unsigned char *data;
+    size_t n_bytes;
+    struct region_pin *pin;
+    int error;
+};
+
+static int pin(struct region *region, const struct pin_call *call)
+{
+    size_t page = os_page_size(), at, first, end;
+
+    if (region == NULL)
+        return EINVAL;
+    if (region->state != LIVE)
+        return EBADF;
+    at = (size_t)(call->data - region_data(region)); /* huge for a handle in front of the data */
+    if (at > region->n_bytes || call->n_bytes > region->n_bytes - at)
+        return ERANGE;
+    first = (region->head + at) & ~(page - 1);
+    end = (region->head + at + call->n_bytes + page - 1) & ~(page - 1);
+    *call->pin = (struct region_pin){ .flags = region->flags,
+                                      .of_file = region->of_file,
+                                      .traced = region->traced,
+                                      .handle = handle_of(region),
+                                      .region = region };
+    if (call->n_bytes > 0) {
+        call->pin->pages = region->body.start + first;
+        call->pin->n_bytes = end - first;
+    }
+    region->n_pins++;
+    return 0;
+}
+
+static void *pin_locked(void *arg)
+{
+    struct pin_call *call = arg;
+
+    call->error = pin(find(call->data), call);
+    return NULL;
+}
+
+int region_pin(const void *data, size_t n_bytes, struct region_pin *result)
+{
+    struct pin_call call = { .data = data, .n_bytes = n_bytes, .pin = result };
+
+    region_start();
+    collector_locked(pin_locked, &call);
+    return call.error;
+}
+
+static void *unpin_locked(void *arg)
+{
+    ((struct region *)arg)->n_pins--;
+    return NULL;
+}
+
+void region_unpin(struct region_pin *pin)
+{
+    collector_locked(unpin_locked, pin->region);
+    collector_keep(pin->handle);
+}

@@ -1,0 +1,74 @@
+/*
+ * region_record: what the files of the region room share with each other, and nobody else.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A record is malloc'ed, outside the collector's sight, and read and written under the
+ * collector's lock.  The one who owns a transitional state (region.h) may read what
+ * the lookup found without it.
+ */
+#ifndef REGION_RECORD_H
+#define REGION_RECORD_H
+
+#include "region.h"
+#include "release.h"
+#include "reservation.h"
+
+enum region_state { MAPPING, LIVE, CLOSING, CLOSED, UNMAPPING, DYING };
+
+struct region {
+    struct body body; /* first: a dead body's address is its region's */
+    uint64_t id;      /* never used again */
+    size_t head;      /* bytes of the first page in front of the first byte */
+    size_t n_bytes;
+    unsigned flags; /* GCMMAP_ ..., as mapped */
+    enum region_state state;
+    unsigned n_pins;     /* operations at work on its pages */
+    unsigned n_closers;  /* threads at work in CLOSING ... */
+    bool pages_are_gone; /* ... one of which was successful */
+    bool traced;
+    bool of_file;
+    bool charged;   /* private and writable: its pages cost memory */
+    bool by_handle; /* lies outside the heap; body.at is the handle's block */
+};
+
+/* Under the lock. */
+extern gcmmap_stats region_stats;
+extern size_t region_bytes_charged; /* of the live */
+
+static inline unsigned char *region_data(const struct region *region)
+{
+    return region->body.start + region->head;
+}
+
+/* Bytes of the pages that were asked for. */
+static inline size_t region_page_bytes(const struct region *region)
+{
+    size_t page = os_page_size();
+
+    return region->n_bytes == 0 ? 0 : (region->head + region->n_bytes + page - 1) & ~(page - 1);
+}
+
+/* What a user can name: neither found dead nor being unmapped; else NULL. */
+static inline struct region *region_named(struct region *region)
+{
+    return region == NULL || region->state == UNMAPPING || region->state == DYING ? NULL : region;
+}
+
+/* Lock held.  The named region with this handle, whatever the pointer is; else NULL. */
+struct region *region_with(const gcmmap_region *handle);
+
+/* Lock held.  Counts it in or out, with sign 1 or -1. */
+void region_count_live(const struct region *region, ptrdiff_t sign);
+
+/* Lock not held.  Before all else. */
+void region_start(void);
+
+/* Lock not held.  Releases what is dead; the second collects first. */
+void region_drain(void);
+void region_collect_and_drain(void);
+
+/* In a forked child: closes what other threads of the parent were closing. */
+void region_finish_closing_in_child(void);
+
+#endif
