@@ -117,6 +117,14 @@ typedef struct {
  */
 #define GCMMAP_BY_HANDLE 0x40u
 
+/*
+ * When it goes.  Stores to a shared mapping reach the file in the kernel's own time, and
+ * what goes wrong then nobody learns.  With GCMMAP_WRITE_BACK the pages are written (as by
+ * msync(2), which takes as long as the disk takes) before they are released, and an
+ * error reaches gcmmap_options.released.  Only for shared writable mappings of files.
+ */
+#define GCMMAP_WRITE_BACK 0x80u
+
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
 
@@ -210,17 +218,36 @@ gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
  */
 gcmmap_region *gcmmap_alloc(size_t size, unsigned flags);
 
+/** Of a region whose pages are gone. */
+typedef struct {
+    void *data;  /* where its first byte was; not to be read */
+    size_t size; /* bytes */
+    int error;   /* of GCMMAP_WRITE_BACK: errno of what could not be written, or 0 */
+} gcmmap_release;
+
+/**
+ * Called once when a region's pages are gone: at the next point after a collection where the
+ * collector runs finalizers, in a call that maps or collects, or inside gcmmap_close()
+ * and gcmmap_unmap_now().  No lock is held; it may do anything that a finalizer may.  It is
+ * not called for regions that are still mapped when the process ends.  A forked child has
+ * its own regions, and calls it for each of those too.
+ */
+typedef void (*gcmmap_released)(const gcmmap_release *release, void *data);
+
 /**
  * What else can be said when mapping.  All zero is the same as no options:
  *
  *     gcmmap_options options = { .room = 1 << 30 };
  */
 typedef struct {
-    size_t room;        /* bytes of addresses to set aside for the region to grow into,
+    size_t room;              /* bytes of addresses to set aside for the region to grow into,
                            its own included; 0: it cannot grow */
-    size_t alignment;   /* bytes: a power of two, for the address of the page that holds the
+    size_t alignment;         /* bytes: a power of two, for the address of the page that holds the
                            first byte; 0: that of pages */
-    size_t reserved[8]; /* zero; for later versions */
+    gcmmap_released released; /* called when the region's pages are gone, or NULL */
+    void *data;               /* handed to it; kept alive by gcmmap until then, so it must
+                                  not lead to the region */
+    size_t reserved[8];       /* zero; for later versions */
 } gcmmap_options;
 
 /**
@@ -318,14 +345,18 @@ gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to);
  * Slices that are left fault on access (SIGSEGV) and never show anything else:
  * their addresses stay reserved until the collector finds none of them.  What
  * was written to a shared mapping reaches the file in the kernel's own time, as
- * with munmap(2).  Closing a closed region does nothing and succeeds.
+ * with munmap(2); before the call returns if the region is GCMMAP_WRITE_BACK.
+ * Closing a closed region does nothing and succeeds.
  *
  * \return  0, or -1 with errno set and nothing changed:
  *   EINVAL  not a handle
  *   ENOMEM  the kernel has no map slot left to put guard pages there, and
  *           collections did not free any; the region stays open
+ *   EIO, ENOSPC ...  GCMMAP_WRITE_BACK, and msync(2) said so; the region stays open
+ *           (the kernel tells of an error once, so a second call may succeed)
  * Threads: any; two closing at once both succeed.  May collect, if the kernel
- *          is short of map slots.
+ *          is short of map slots.  Waits for operations on the region that other
+ *          threads have begun.
  * Since:   0.1
  */
 int gcmmap_close(gcmmap_region *region);
@@ -340,7 +371,7 @@ int gcmmap_close(gcmmap_region *region);
  * \return  0, or -1 with errno set and nothing changed:
  *   EINVAL  not a handle (which is what a handle becomes here)
  *   EBUSY   another thread is closing this region right now
- *   ENOMEM  as for gcmmap_close()
+ *   ENOMEM, EIO, ENOSPC ...  as for gcmmap_close()
  * Threads: any.  May collect, if the kernel is short of map slots.
  * Since:   0.1
  */

@@ -162,6 +162,23 @@ size_t collector_block_bytes(const void *block)
     return GC_size(block);
 }
 
+void **collector_new_root(void *value)
+{
+    void **root;
+
+    begin_request();
+    root = GC_MALLOC_UNCOLLECTABLE(sizeof *root);
+    end_request();
+    if (root != NULL)
+        GC_PTR_STORE_AND_DIRTY(root, value);
+    return root;
+}
+
+void collector_free_root(void **root)
+{
+    GC_FREE(root);
+}
+
 size_t collector_heap_bytes(void)
 {
     return GC_get_heap_size();

@@ -68,6 +68,13 @@ void collector_free_block(void *block);
 /* Size of a block, as the collector sees it. */
 size_t collector_block_bytes(const void *block);
 
+/*
+ * A word that the collector sees, whoever points to it, until it is freed; or NULL.  May
+ * collect.
+ */
+void **collector_new_root(void *value);
+void collector_free_root(void **root);
+
 /* Size of the whole heap; and of its blocks that are free. */
 size_t collector_heap_bytes(void);
 size_t collector_free_bytes(void);

@@ -13,7 +13,8 @@
 #include "region.h"
 
 #define ACCESS (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC)
-#define ALL_FLAGS (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE)
+#define ALL_FLAGS                                                                                  \
+    (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK)
 
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
@@ -32,7 +33,11 @@ static bool is_traced(unsigned flags)
 
 static int check_flags(unsigned flags)
 {
-    return (flags & ACCESS) == 0 || (flags & ~ALL_FLAGS) != 0 ? EINVAL : 0;
+    bool stores_reach_file = (flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == GCMMAP_WRITE;
+
+    if ((flags & ACCESS) == 0 || (flags & ~ALL_FLAGS) != 0)
+        return EINVAL;
+    return (flags & GCMMAP_WRITE_BACK) && !stores_reach_file ? EINVAL : 0;
 }
 
 static bool is_too_large(size_t n_bytes, unsigned flags)
@@ -62,6 +67,8 @@ static int check_options(const gcmmap_options *options, unsigned flags,
         return EOVERFLOW;
     request->room = options->room;
     request->alignment = options->alignment;
+    request->released = options->released;
+    request->data = options->data;
     return 0;
 }
 

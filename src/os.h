@@ -62,6 +62,9 @@ int os_set_aside(size_t n_bytes, size_t alignment, void **at);
 /* The end of what the last two gave. */
 int os_unmap(void *at, size_t n_bytes);
 
+/* Writes what was stored to the pages of a shared mapping to its file, and waits for it. */
+int os_write_back(void *at, size_t n_bytes);
+
 /* Replaces the pages by inaccessible ones that cost no memory. */
 int os_vacate(void *at, size_t n_bytes);
 

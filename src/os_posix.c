@@ -220,6 +220,13 @@ int os_unmap(void *at, size_t n_bytes)
     return outcome(munmap(at, n_bytes) != 0, saved_errno);
 }
 
+int os_write_back(void *at, size_t n_bytes)
+{
+    int saved_errno = errno;
+
+    return n_bytes == 0 ? 0 : outcome(msync(at, n_bytes, MS_SYNC) != 0, saved_errno);
+}
+
 /*
  * A mapping of one page that only takes up a slot of the kernel's table.  When the table is
  * full, even calls that would empty it are refused; then this one goes.  Shared, because

@@ -112,6 +112,19 @@ static void *count_released(void *arg)
     return NULL;
 }
 
+void region_tell_released(struct region *region)
+{
+    gcmmap_release release = { region_data(region), region->n_bytes, region->body.write_error };
+    void **root = region->released_data, *data;
+
+    if (root == NULL)
+        return;
+    data = *root;
+    region->released_data = NULL;
+    collector_free_root(root);
+    region->released(&release, data);
+}
+
 void region_drain(void)
 {
     struct body *released = release_all();
@@ -121,6 +134,7 @@ void region_drain(void)
     collector_locked(count_released, released);
     for (struct body *next; released != NULL; released = next) {
         next = released->next;
+        region_tell_released((struct region *)released);
         free(released);
     }
 }
@@ -324,6 +338,22 @@ static int try_to_map(struct region *region, const struct region_request *reques
     return error;
 }
 
+static bool prepare_release(struct region *region, const struct region_request *request)
+{
+    region->body.writes_back = (region->flags & GCMMAP_WRITE_BACK) != 0;
+    region->released = request->released;
+    if (request->released != NULL)
+        region->released_data = collector_new_root(request->data);
+    return request->released == NULL || region->released_data != NULL;
+}
+
+static void free_record(struct region *region)
+{
+    if (region->released_data != NULL)
+        collector_free_root(region->released_data);
+    free(region);
+}
+
 static struct region *new_record(const struct region_request *request)
 {
     struct region *region = calloc(1, sizeof *region);
@@ -375,13 +405,14 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     if (region == NULL)
         return ENOMEM;
     region_start();
-    if (!region->by_handle || (error = outside_prepare()) == 0) {
+    if (prepare_release(region, request) &&
+        (!region->by_handle || (error = outside_prepare()) == 0)) {
         error = map_or_collect(region, request);
         if (error != 0 && region->by_handle)
             collector_locked(unprepare, NULL);
     }
     if (error != 0) {
-        free(region);
+        free_record(region);
         return error;
     }
     *handle = reservation_block(region->body.at); /* in sight before it can be found dead */

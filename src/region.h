@@ -40,6 +40,8 @@ struct region_request {
     size_t room;               /* bytes that n_bytes may grow to; 0: as it is */
     size_t alignment;          /* of the first page: a power of two, or 0 */
     bool traced;
+    gcmmap_released released; /* or NULL */
+    void *data;               /* for it */
 };
 
 int region_create(const struct region_request *request, gcmmap_region **handle);

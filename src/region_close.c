@@ -19,6 +19,7 @@ struct close_call {
     gcmmap_region *handle;
     struct region *region;
     bool for_good; /* unmap_now */
+    bool is_last;  /* the pages are gone, and nobody else will say so */
     int error;
 };
 
@@ -66,6 +67,7 @@ static void *end_close(void *arg)
             outside_unprepare();
         pace_unmapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
         reserve_put(region->body.at);
+        call->is_last = true;
         return NULL;
     }
     if (!call->for_good) {
@@ -78,7 +80,9 @@ static void *end_close(void *arg)
     if (region->pages_are_gone) {
         region->state = CLOSED;
         region->body.n_covered = 0;
+        region->body.writes_back = false;
         region_stats.n_closed++;
+        call->is_last = true;
     } else {
         region->state = LIVE;
         region_count_live(region, 1);
@@ -94,7 +98,10 @@ static void *is_pinned(void *arg)
 static int let_pages_go(const struct close_call *call)
 {
     const struct body *body = &call->region->body;
+    int error = body->writes_back ? os_write_back(body->start, body->n_covered) : 0;
 
+    if (error != 0)
+        return error;
     if (call->for_good && body->n_outside != 0)
         return os_unmap(body->start, body->n_outside);
     return body->n_covered != 0 ? os_vacate(body->start, body->n_covered) : 0;
@@ -119,6 +126,8 @@ static int close_now(gcmmap_region *handle, bool for_good)
             break;
     }
     collector_locked(end_close, &call);
+    if (call.is_last)
+        region_tell_released(call.region);
     if (for_good && call.error == 0)
         free(call.region);
     collector_keep(handle);

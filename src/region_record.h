@@ -30,6 +30,8 @@ struct region {
     bool of_file;
     bool charged;   /* private and writable: its pages cost memory */
     bool by_handle; /* lies outside the heap; body.at is the handle's block */
+    gcmmap_released released;
+    void **released_data; /* a root; NULL: nobody wants to know, or knows already */
 };
 
 /* Under the lock. */
@@ -67,6 +69,9 @@ void region_start(void);
 /* Lock not held.  Releases what is dead; the second collects first. */
 void region_drain(void);
 void region_collect_and_drain(void);
+
+/* Lock not held; its pages are gone.  Tells who wants to know. */
+void region_tell_released(struct region *region);
 
 /* In a forked child: closes what other threads of the parent were closing. */
 void region_finish_closing_in_child(void);

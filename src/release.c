@@ -62,6 +62,15 @@ static int by_address(const void *left, const void *right)
            (a->at->hidden_block > b->at->hidden_block);
 }
 
+/* Once: the kernel tells of an error only once, and a second round may be needed. */
+static void write_back(struct body *body)
+{
+    if (!body->writes_back)
+        return;
+    body->writes_back = false;
+    body->write_error = os_write_back(body->start, body->n_covered);
+}
+
 static bool are_neighbours(const struct body *left, const struct body *right)
 {
     return left->n_outside == 0 && right->n_outside == 0 &&
@@ -140,8 +149,10 @@ struct body *release_all(void)
     list = collector_locked(begin, NULL);
     if (list == NULL)
         return NULL;
-    for (struct body *body = list; body != NULL; body = body->next)
+    for (struct body *body = list; body != NULL; body = body->next) {
+        write_back(body);
         result.n++;
+    }
     result.sorted = malloc(result.n * sizeof(struct body *));
     if (result.sorted != NULL) {
         for (size_t i = 0; i < result.n; i++, list = list->next)

@@ -10,6 +10,7 @@
 #ifndef RELEASE_H
 #define RELEASE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct reservation;
@@ -21,6 +22,8 @@ struct body {
     unsigned char *start; /* of the pages; mostly reservation_start() */
     size_t n_covered;     /* bytes of pages from there that are mapped over */
     size_t n_outside;     /* bytes of addresses from there that are not the reservation's */
+    bool writes_back;     /* its pages are to be written before they go ... */
+    int write_error;      /* ... and this is what became of it */
 };
 
 /* Lock held; inside a collection. */

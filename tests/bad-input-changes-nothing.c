@@ -15,7 +15,7 @@
 #define OFFSET_MAX ((off_t)INT64_MAX)
 #define KNOWN_FLAGS                                                                                \
     (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE |             \
-     GCMMAP_BY_HANDLE)
+     GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK)
 #define ERRNO_BEFORE ERFKILL /* nothing here gives it */
 
 static int fd; /* of a file of FILE_SIZE bytes, seed 1, read and write */

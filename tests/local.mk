@@ -32,6 +32,7 @@ c_tests = \
 	tests/hosts-keep-their-rhythm \
 	tests/random-lives-of-regions \
 	tests/regions-by-handle-have-any-size \
+	tests/released-regions-are-told \
 	tests/shortage-collects-first \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slices-are-checked \
@@ -40,4 +41,5 @@ c_tests = \
 	tests/traced-memory-keeps-what-it-points-to \
 	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent \
-	tests/weak-references-are-never-wrong
+	tests/weak-references-are-never-wrong \
+	tests/write-back-comes-before-release
