@@ -38,7 +38,7 @@
  * What to know first
  *
  *   - The collector sees pointers, not integers, not pointers stored in memory
- *     that it does not scan (malloc, shared or read-only mappings), not
+ *     that it does not scan (malloc, mappings that are not traced), not
  *     pointers held by threads that it does not know.  What holds for objects
  *     of GC_MALLOC holds for slices.
  *   - Where the host switches interior pointers off (GC_set_all_interior_
@@ -102,9 +102,19 @@ typedef struct {
 /*
  * Contents.  Writable private memory (anonymous memory, and a file mapped with
  * WRITE | PRIVATE) is traced: what it points to stays alive for as long as the
- * region itself is reachable.  Other regions are not.
+ * region itself is reachable, no longer.  Other regions are not.
+ *
+ * In a traced region a pointer at any address that is a multiple of its size counts, as
+ * it would in an object of GC_MALLOC.  A collection reads those pages only that this process
+ * has written to (and the others of its kind: /proc/self/pagemap tells; where there is no
+ * such file it reads all that is in memory, or all).  So large and sparse regions cost little.
+ * With GCMMAP_TRACED on a shared or a read-only mapping it reads all of it, each time, and so
+ * brings the whole file into memory.  Pages that cannot be read, because they are protected or
+ * because the file has been truncated meanwhile, are passed over, and keep nothing.
  */
 #define GCMMAP_POINTER_FREE 0x10u /* never look for pointers in this region */
+#define GCMMAP_TRACED 0x20u       /* look for pointers even if it is shared or read-only; it
+                                     must be readable, and not pointer-free */
 
 /*
  * What keeps it.
@@ -150,8 +160,8 @@ typedef struct {
  *               kept open.  The string is copied.
  * \param flags  GCMMAP_READ, or GCMMAP_WRITE | ...; see "Access".
  * \return  the handle, or NULL with errno set and nothing mapped:
- *   EINVAL     flags ask for no access or contain unknown bits; path is NULL; or
- *              path is a device that has no end (give gcmmap_map() a size)
+ *   EINVAL     flags ask for no access, contradict each other or contain unknown bits;
+ *              path is NULL; or path is a device that has no end (give gcmmap_map() a size)
  *   EISDIR     path is a directory
  *   ENODEV     path is something that cannot be mapped: a pipe, or a file
  *              like those of /proc that has contents but no size
@@ -183,8 +193,8 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags);
  * \return  the handle, or NULL with errno set and nothing mapped:
  *   EBADF      fd is not an open file descriptor, or was opened with O_PATH
  *   EACCES     fd is not open for what flags ask
- *   EINVAL     flags ask for no access or contain unknown bits; offset is
- *              negative; or GCMMAP_REST on a device, which has no end
+ *   EINVAL     flags ask for no access, contradict each other or contain unknown bits;
+ *              offset is negative; or GCMMAP_REST on a device, which has no end
  *   ENXIO      the range does not lie inside the file
  *   EOVERFLOW  offset + size is not representable, or the size is larger than
  *              GCMMAP_SIZE_MAX and flags lack GCMMAP_BY_HANDLE
@@ -210,7 +220,7 @@ gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
  * \param flags  access; none at all means GCMMAP_WRITE.  GCMMAP_PRIVATE goes
  *               without saying.
  * \return  the handle, or NULL with errno set and nothing mapped:
- *   EINVAL     flags contain unknown bits
+ *   EINVAL     flags contradict each other or contain unknown bits
  *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
  *   ENOMEM     no address space or map slots left, even after collections
  * Threads: any that the collector knows.  May collect and run finalizers.

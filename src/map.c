@@ -14,7 +14,8 @@
 
 #define ACCESS (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC)
 #define ALL_FLAGS                                                                                  \
-    (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK)
+    (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_TRACED | GCMMAP_BY_HANDLE |            \
+     GCMMAP_WRITE_BACK)
 
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
@@ -28,16 +29,22 @@ static int result_of(int error, int saved_errno)
 
 static bool is_traced(unsigned flags)
 {
-    return (flags & GCMMAP_WRITE) && (flags & GCMMAP_PRIVATE) && !(flags & GCMMAP_POINTER_FREE);
+    bool by_default = (flags & GCMMAP_WRITE) && (flags & GCMMAP_PRIVATE);
+
+    return (flags & GCMMAP_TRACED) || (by_default && !(flags & GCMMAP_POINTER_FREE));
 }
 
 static int check_flags(unsigned flags)
 {
     bool stores_reach_file = (flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == GCMMAP_WRITE;
+    /* What is only executable cannot be read. */
+    bool is_not_traced = (flags & GCMMAP_POINTER_FREE) || (flags & ACCESS) == GCMMAP_EXEC;
 
     if ((flags & ACCESS) == 0 || (flags & ~ALL_FLAGS) != 0)
         return EINVAL;
-    return (flags & GCMMAP_WRITE_BACK) && !stores_reach_file ? EINVAL : 0;
+    if ((flags & GCMMAP_WRITE_BACK) && !stores_reach_file)
+        return EINVAL;
+    return (flags & GCMMAP_TRACED) && is_not_traced ? EINVAL : 0;
 }
 
 static bool is_too_large(size_t n_bytes, unsigned flags)

@@ -77,6 +77,13 @@ static void block_is_unreached(void *block)
     release_add(&region->body);
 }
 
+/* What is traced by default holds pointers only where it was written to. */
+static unsigned pages_of(const struct region *region)
+{
+    return (region->charged ? ROOTS_PRIVATE : 0u) |
+           (region->of_file || region->state != LIVE ? ROOTS_MAY_FAULT : 0u);
+}
+
 static void mark_block(void *block, struct collector_marker *marker)
 {
     const struct reservation *reservation = registry_find(block);
@@ -96,8 +103,7 @@ static void mark_block(void *block, struct collector_marker *marker)
             to = region->body.n_covered;
     }
     if (from < to)
-        roots_scan(marker, region->body.start + from, to - from,
-                   region->of_file || region->state != LIVE);
+        roots_scan(marker, region->body.start + from, to - from, pages_of(region));
 }
 
 /* ---- release -------------------------------------------------------------- */

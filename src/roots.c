@@ -31,22 +31,22 @@ static void scan_copy(struct collector_marker *marker, const unsigned char *from
 }
 
 static void scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                 bool may_fault)
+                 unsigned pages)
 {
-    if (may_fault)
+    if (pages & ROOTS_MAY_FAULT)
         scan_copy(marker, from, n_bytes);
     else
         collector_mark_words(marker, from, from + n_bytes);
 }
 
 void roots_scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                bool may_fault)
+                unsigned pages)
 {
     size_t page = os_page_size();
     size_t n_pages = n_bytes / page;
 
-    if (n_pages <= FEW_PAGES) {
-        scan(marker, from, n_bytes, may_fault);
+    if (n_pages <= FEW_PAGES || !(pages & ROOTS_PRIVATE)) {
+        scan(marker, from, n_bytes, pages);
         return;
     }
     while (n_pages > 0) {
@@ -56,7 +56,7 @@ void roots_scan(struct collector_marker *marker, const unsigned char *from, size
 
         for (size_t i = 0; i < n; i++, from += page)
             if (!told || written[i])
-                scan(marker, from, page, may_fault);
+                scan(marker, from, page, pages);
         n_pages -= n;
     }
 }

@@ -6,20 +6,22 @@
 #ifndef ROOTS_H
 #define ROOTS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct collector_marker;
 
-/*
- * In the mark hook: marks what the private pages [from, from + n_bytes) point to.
- * Pages that were never written are neither read nor faulted in; where the system does
- * not tell which were, all are read.
- *
- * may_fault: pages may be unreadable, because their file was truncated or because another
- * thread is closing the region; these are passed over.
- */
+/* What there is to know about pages: combine. */
+enum roots_pages {
+    /* Private: those never written hold no pointers, and are not read, if the system tells
+       which they are. */
+    ROOTS_PRIVATE = 1,
+    /* Some may be unreadable, because their file was truncated or because another thread is
+       closing the region; these are passed over. */
+    ROOTS_MAY_FAULT = 2,
+};
+
+/* In the mark hook: marks what the pages [from, from + n_bytes) point to. */
 void roots_scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                bool may_fault);
+                unsigned pages);
 
 #endif

@@ -15,7 +15,7 @@
 #define OFFSET_MAX ((off_t)INT64_MAX)
 #define KNOWN_FLAGS                                                                                \
     (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE |             \
-     GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK)
+     GCMMAP_TRACED | GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK)
 #define ERRNO_BEFORE ERFKILL /* nothing here gives it */
 
 static int fd; /* of a file of FILE_SIZE bytes, seed 1, read and write */
@@ -377,8 +377,16 @@ static void test_flags(void)
                                     GCMMAP_PRIVATE,
                                     GCMMAP_POINTER_FREE,
                                     GCMMAP_PRIVATE | GCMMAP_POINTER_FREE,
+                                    GCMMAP_TRACED,
+                                    GCMMAP_PRIVATE | GCMMAP_TRACED,
                                     GCMMAP_READ | 0x80000000u,
                                     ~0u };
+    static const unsigned contradictions[] = {
+        GCMMAP_READ | GCMMAP_TRACED | GCMMAP_POINTER_FREE,
+        GCMMAP_WRITE | GCMMAP_PRIVATE | GCMMAP_TRACED | GCMMAP_POINTER_FREE,
+        GCMMAP_EXEC | GCMMAP_TRACED, /* nothing to read */
+        GCMMAP_EXEC | GCMMAP_PRIVATE | GCMMAP_TRACED,
+    };
     char path[64], what[64];
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -393,6 +401,12 @@ static void test_flags(void)
         snprintf(what, sizeof what, "gcmmap_alloc() with flags %#x", bad[i]);
         REFUSED(gcmmap_alloc(100, bad[i]), EINVAL, what);
         REFUSED(gcmmap_alloc(0, bad[i]), EINVAL, what);
+    }
+    for (size_t i = 0; i < sizeof contradictions / sizeof *contradictions; i++) {
+        snprintf(what, sizeof what, "contradictory flags %#x", contradictions[i]);
+        REFUSED(gcmmap_map(fd, 0, 100, contradictions[i]), EINVAL, what);
+        REFUSED(gcmmap_open(path, contradictions[i]), EINVAL, what);
+        REFUSED(gcmmap_alloc(100, contradictions[i]), EINVAL, what);
     }
     for (unsigned bit = 1; bit != 0; bit <<= 1) {
         if (bit & KNOWN_FLAGS)

@@ -39,6 +39,7 @@ c_tests = \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-map-slice-and-drop \
 	tests/traced-memory-keeps-what-it-points-to \
+	tests/tracing-can-be-asked-for \
 	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent \
 	tests/weak-references-are-never-wrong \

@@ -111,6 +111,15 @@ static gcmmap_region *shared_file(void)
     return gcmmap_map(scratch, 0, GCMMAP_REST, GCMMAP_WRITE);
 }
 
+static gcmmap_region *traced_shared_file(void)
+{
+    int scratch = make_file(2, FILE_SIZE);
+    gcmmap_region *region = gcmmap_map(scratch, 0, GCMMAP_REST, GCMMAP_WRITE | GCMMAP_TRACED);
+
+    close(scratch);
+    return region;
+}
+
 /* Where to keep object i: from the first word to the last of its region. */
 static void **word_of(unsigned i)
 {
@@ -449,6 +458,8 @@ int main(void)
     holds("memory to be closed", memory, true);
     holds("memory of 50 MiB to be closed", large_memory, true);
     holds("private writable files to be closed", private_file, true);
+    holds("shared files called traced", traced_shared_file, false);
+    holds("shared files called traced, to be closed", traced_shared_file, true);
     does_not_hold("memory called pointer-free", pointer_free_memory);
     does_not_hold("private files called pointer-free", pointer_free_file);
     does_not_hold("shared files", shared_file);
