@@ -26,20 +26,24 @@ static gcmmap_region *handle_of(const struct region *region)
     return reservation_block(region->body.at);
 }
 
-/* Lock held.  The named region that the pointer lies in or one past, or whose handle it is. */
+/* Whether the pointer lies in the region or one past, or is its handle. */
+static bool is_of(const struct region *region, const unsigned char *pointer)
+{
+    return pointer == (unsigned char *)handle_of(region) ||
+           (pointer >= region_data(region) && pointer <= region_data(region) + region->n_bytes);
+}
+
+/* Lock held.  The named region of which the pointer is. */
 static struct region *find(const unsigned char *pointer)
 {
     const void *block = collector_block_of(pointer);
     const struct reservation *reservation = block != NULL ? registry_find(block) : NULL;
-    struct region *region =
-        region_named(reservation != NULL ? reservation->user : outside_find(pointer));
+    struct region *region = region_named(reservation != NULL ? reservation->user : NULL);
 
-    if (region == NULL)
-        return NULL;
-    if (pointer != (unsigned char *)handle_of(region) &&
-        (pointer < region_data(region) || pointer > region_data(region) + region->n_bytes))
-        return NULL;
-    return region;
+    /* Where a region outside the heap ends, a block may begin. */
+    if (region == NULL || !is_of(region, pointer))
+        region = region_named(outside_find(pointer));
+    return region != NULL && is_of(region, pointer) ? region : NULL;
 }
 
 struct bytes_call {
