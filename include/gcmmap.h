@@ -349,6 +349,108 @@ gcmmap_region *gcmmap_weak_get(gcmmap_weak weak);
  */
 gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to);
 
+/*
+ * Operations on some bytes of a region.
+ *
+ * They may be any bytes of one region, in any thread's hands, without any alignment.  The
+ * kernel knows only whole pages, so each operation is done on all pages that hold one of
+ * the bytes; what that means to their neighbours is said with each.  These can be bytes of
+ * the region that were not meant, or of the file in front of the region and behind it.
+ *
+ * All of them have in common
+ *
+ * \param p     the first of the bytes.
+ * \param size  how many; with 0, p may be one past the region's end, nothing is done,
+ *              and the call succeeds.
+ * \return  0, or -1 with errno set:
+ *   EINVAL  p is in no region
+ *   EBADF   the region was closed
+ *   ERANGE  not all of the bytes are in the region; nothing is done to those that are
+ *
+ * and what is said with each.  Any thread may call them at any time.  One that meets
+ * gcmmap_close() comes before it, and then closing waits for it, or after it, and then it
+ * fails: none can bring back pages that are gone.  When the kernel is short of
+ * memory or map slots (ENOMEM) they collect and try again, as gcmmap_map() does, so
+ * finalizers may run inside them.  They last until the region is closed or released; what
+ * is mapped there later knows nothing of them.
+ */
+
+#define GCMMAP_SYNC 0x1u       /* write now and wait for it */
+#define GCMMAP_ASYNC 0x2u      /* have it written soon; Linux does so anyway */
+#define GCMMAP_INVALIDATE 0x4u /* have other mappings of the file read it afresh */
+
+/**
+ * Write what was stored into a shared mapping to its file.
+ *
+ * Neighbours: what was stored into the pages' other bytes is written too.
+ * Other processes see stores into shared mappings at once; this is for the disk.
+ * Nothing is written, and the call succeeds, where mappings are private or anonymous.
+ *
+ * \param flags  GCMMAP_SYNC or GCMMAP_ASYNC, and GCMMAP_INVALIDATE, which may also be alone.
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   EINVAL  flags are not that
+ *   EBUSY   GCMMAP_INVALIDATE, and some of the pages are locked
+ *   EIO, ENOSPC, EDQUOT ...  from the file system: not all was written, and the
+ *           kernel may not try again
+ * Threads: any that the collector knows.  gcmmap_close() waits as long as the disk takes.
+ * Since:   0.1
+ */
+int gcmmap_sync(const void *p, size_t size, unsigned flags);
+
+/**
+ * Read the pages in and keep them in memory, never swapped, until gcmmap_unlock().
+ *
+ * Neighbours: bytes in the same pages are locked with them.  Locks do not add up: a page
+ * locked twice is unlocked by one gcmmap_unlock().  A forked child has none.
+ *
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   ENOMEM  more than RLIMIT_MEMLOCK allows, even after collections; or some of the
+ *           pages cannot be read in: they lie behind the end of a truncated file, or
+ *           nothing may access them
+ *   EAGAIN  some of the pages could not be read in
+ *   EPERM   RLIMIT_MEMLOCK is 0
+ *          Unless the limit was in the way, pages of the range may be locked or not then;
+ *          gcmmap_unlock() makes sure of it.
+ * Threads: any that the collector knows.  May collect.
+ * Since:   0.1
+ */
+int gcmmap_lock(const void *p, size_t size);
+
+/**
+ * Let pages be swapped again.  Of pages that are not locked nothing is changed.
+ *
+ * Neighbours: a page is unlocked for all bytes in it, whoever locked them.
+ *
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   ENOMEM  no map slots left, even after collections: it takes up to two to unlock
+ *           the middle of what was locked
+ * Threads: any that the collector knows.  May collect.
+ * Since:   0.1
+ */
+int gcmmap_unlock(const void *p, size_t size);
+
+/**
+ * Which pages are in memory at this moment.
+ *
+ * Of a file: in the kernel's cache, whoever brought them there; all of them seem to be if
+ * the process neither owns the file nor may write to it.  Of private memory that was written
+ * to: not swapped out; never written to: not there.  Nothing is read in by asking.
+ *
+ * \param pages       one byte for each page that holds one of the bytes: 1 if it is in
+ *                    memory, else 0.  At most size / page size + 2 of them.  NULL: only
+ *                    the number is wanted, and n_pages does not matter.
+ * \param n_pages     how many bytes there is room for.
+ * \param n_resident  the number of pages that are in memory; may be NULL.
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   ERANGE   n_pages is too small, too; nothing is stored then
+ *   EAGAIN   the kernel is short of memory
+ *   ENOTSUP  the system does not tell
+ * Threads: any that the collector knows.
+ * Since:   0.1
+ */
+int gcmmap_residency(const void *p, size_t size, unsigned char *pages, size_t n_pages,
+                     size_t *n_resident);
+
 /**
  * Revoke a region: its file and memory are released before the call returns.
  *

@@ -72,6 +72,17 @@ int os_vacate(void *at, size_t n_bytes);
 int os_restore(void *at, size_t n_bytes);
 
 /*
+ * On pages that are mapped.  All of them stay so; an operation that fails may have been done
+ * on some of the pages.
+ */
+int os_sync(void *at, size_t n_bytes, unsigned flags);      /* GCMMAP_SYNC ... */
+int os_lock(void *at, size_t n_bytes);
+int os_unlock(void *at, size_t n_bytes);
+
+/* Whether each page is in memory: 1 or 0.  ENOTSUP: the system does not tell. */
+int os_residency(void *at, size_t n_pages, unsigned char *resident);
+
+/*
  * Steers the kernel, which places a mapping in the highest gap that it fits in: opens a
  * gap of about n_bytes above all that will be mapped until os_close_gap().  Small
  * mappings made meanwhile go there, and so not between the large ones.  NULL: no gap.

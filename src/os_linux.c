@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -59,6 +60,17 @@ int os_written_pages(const void *at, size_t n_pages, bool *written)
     if (fd >= 0)
         (void)close(fd);
     errno = saved_errno;
+    return error;
+}
+
+int os_residency(void *at, size_t n_pages, unsigned char *resident)
+{
+    int saved_errno = errno;
+    int error = mincore(at, n_pages * os_page_size(), resident) != 0 ? errno : 0;
+
+    errno = saved_errno;
+    for (size_t i = 0; error == 0 && i < n_pages; i++)
+        resident[i] &= 1; /* the other bits are not defined */
     return error;
 }
 

@@ -15,6 +15,12 @@ int os_written_pages(const void *at, size_t n_pages, bool *written)
     return ENOTSUP;
 }
 
+int os_residency(void *at, size_t n_pages, unsigned char *resident)
+{
+    (void)at, (void)n_pages, (void)resident;
+    return ENOTSUP;
+}
+
 size_t os_static_data_bytes(void)
 {
     return (size_t)256 << 10;

@@ -220,13 +220,6 @@ int os_unmap(void *at, size_t n_bytes)
     return outcome(munmap(at, n_bytes) != 0, saved_errno);
 }
 
-int os_write_back(void *at, size_t n_bytes)
-{
-    int saved_errno = errno;
-
-    return n_bytes == 0 ? 0 : outcome(msync(at, n_bytes, MS_SYNC) != 0, saved_errno);
-}
-
 /*
  * A mapping of one page that only takes up a slot of the kernel's table.  When the table is
  * full, even calls that would empty it are refused; then this one goes.  Shared, because
@@ -270,6 +263,42 @@ int os_restore(void *at, size_t n_bytes)
 {
     return map_fixed(at, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
+
+/* ---- operations on pages that are mapped ---------------------------------------- */
+
+int os_sync(void *at, size_t n_bytes, unsigned flags)
+{
+    int saved_errno = errno;
+    int how = flags & GCMMAP_SYNC ? MS_SYNC : MS_ASYNC;
+
+    if (flags & GCMMAP_INVALIDATE)
+        how |= MS_INVALIDATE;
+    return outcome(msync(at, n_bytes, how) != 0, saved_errno);
+}
+
+int os_write_back(void *at, size_t n_bytes)
+{
+    return n_bytes == 0 ? 0 : os_sync(at, n_bytes, GCMMAP_SYNC);
+}
+
+int os_lock(void *at, size_t n_bytes)
+{
+    int saved_errno = errno;
+
+    return outcome(mlock(at, n_bytes) != 0, saved_errno);
+}
+
+int os_unlock(void *at, size_t n_bytes)
+{
+    int saved_errno = errno;
+    int error = outcome(munlock(at, n_bytes) != 0, saved_errno);
+
+    if (error == ENOMEM && give_up_spare_slot())
+        error = outcome(munlock(at, n_bytes) != 0, saved_errno);
+    return error;
+}
+
+/* --------------------------------------------------------------------------------- */
 
 void *os_open_gap(size_t n_bytes)
 {

@@ -30,7 +30,9 @@ c_tests = \
 	tests/finalizers-read-their-slice \
 	tests/forked-children-use-and-drop-regions \
 	tests/hosts-keep-their-rhythm \
+	tests/locked-pages-stay-in-memory \
 	tests/random-lives-of-regions \
+	tests/ranges-that-leave-a-region-are-refused \
 	tests/regions-by-handle-have-any-size \
 	tests/released-regions-are-told \
 	tests/shortage-collects-first \
@@ -39,6 +41,7 @@ c_tests = \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-map-slice-and-drop \
 	tests/traced-memory-keeps-what-it-points-to \
+	tests/synced-stores-are-on-disk \
 	tests/tracing-can-be-asked-for \
 	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent \

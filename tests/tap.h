@@ -221,6 +221,27 @@ static inline bool map_line(const void *address, char *permissions, unsigned lon
     return found;
 }
 
+/* Runs fn on the lines of /proc/self/smaps about the mapping that holds the address. */
+static inline bool smaps_of(const void *address, void (*fn)(const char *line, void *arg), void *arg)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    char line[4400];
+    bool inside = false, found = false;
+
+    need(smaps != NULL, "/proc/self/smaps");
+    while (fgets(line, sizeof line, smaps)) {
+        unsigned long from, to;
+
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            inside = (uintptr_t)address >= from && (uintptr_t)address < to;
+        else if (inside)
+            fn(line, arg);
+        found |= inside;
+    }
+    fclose(smaps);
+    return found;
+}
+
 static inline size_t count_map_lines(void)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
