@@ -156,8 +156,8 @@ typedef struct {
  * reachable, and is unmapped by the collector afterwards.  An empty file gives
  * an empty region: its data is not NULL and its size is 0.
  *
- * \param path   file to map; opened and closed again inside the call, never
- *               kept open.  The string is copied.
+ * \param path   file to map; opened and closed again inside the call, and kept
+ *               open only with options.room.  The string is copied.
  * \param flags  GCMMAP_READ, or GCMMAP_WRITE | ...; see "Access".
  * \return  the handle, or NULL with errno set and nothing mapped:
  *   EINVAL     flags ask for no access, contradict each other or contain unknown bits;
@@ -269,6 +269,7 @@ typedef struct {
  *   EINVAL     alignment is not a power of two; or something in reserved is not zero
  *   EOVERFLOW  room or alignment is larger than GCMMAP_SIZE_MAX, and flags lack
  *              GCMMAP_BY_HANDLE
+ *   EMFILE     room, and the process has as many descriptors as it may
  * Since: 0.1
  */
 gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_options *options);
@@ -450,6 +451,102 @@ int gcmmap_unlock(const void *p, size_t size);
  */
 int gcmmap_residency(const void *p, size_t size, unsigned char *pages, size_t n_pages,
                      size_t *n_resident);
+
+/*
+ * Changing size.
+ *
+ * A region mapped with options.room can grow in place to as many bytes, or to its size at
+ * first if that was more, and shrink.  It never moves: slices stay what they are.
+ *
+ *      data           + size (changes)               + room (fixed)
+ *        v              v                              v
+ *        +--------------+------------------------------+
+ *        | the region   | addresses set aside: fault   |
+ *        +--------------+------------------------------+
+ *
+ * A region of a file keeps a descriptor of its own, close-on-exec, a duplicate of the one
+ * it was mapped with, until it is closed or released.  A host that closes descriptors it
+ * does not know (as closefrom(3)) takes the region's ability to change size, no more: ESTALE.
+ *
+ * All three calls
+ *
+ * \return  0, or -1 with errno set and nothing changed:
+ *   EINVAL   not a handle
+ *   EBADF    the region was closed
+ *   ENOTSUP  it was mapped without options.room: its size is fixed
+ *   ESTALE   the region's descriptor was closed by others
+ *   ENOMEM   no memory or map slots, even after collections
+ *
+ * and what is said with each.  Any thread that the collector knows may call them at any
+ * time; in each region one change is made after the other, and gcmmap_close() waits for the
+ * one under way.  They may collect, when the kernel is short of memory.  What was set for
+ * pages by gcmmap_lock() and the like does not hold for those that are added.
+ */
+
+/**
+ * Grow a region in place, to `size` bytes at least.  One that has as many stays as it is.
+ *
+ * Anonymous memory: the new pages are zero.  A file: the next bytes of it.  If the region
+ * is shared and writable and the file ends before them, the file grows to hold them: its new
+ * bytes are zero, and their disk space is reserved, so that a full disk is an error
+ * here and not a SIGBUS later (where the file system cannot reserve, as NFS before 4.2, the
+ * file gets holes).  Of other regions the bytes have to be there.  In a page that a private
+ * mapping has written to, new bytes are those of the private copy.
+ *
+ * \param size  bytes from gcmmap_data() on.
+ * \return  0, or -1 with errno set: see "Changing size", and
+ *   ERANGE  size is more than the room
+ *   ENXIO   the file ends before them, and the region is not shared and writable
+ *   ENOSPC, EDQUOT  no space left for the file
+ *   EFBIG   more than a file can have, or (with SIGXFSZ) than RLIMIT_FSIZE allows
+ *   EPERM   the file is a memfd sealed against growing or writing
+ *   EAGAIN  mlockall(2) is in force and its limit reached
+ *   EIO ... from the file system
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+int gcmmap_extend(gcmmap_region *region, size_t size);
+
+/**
+ * Let a region end where its file ends now, as `tail -f` needs: it grows by what others
+ * have appended, up to its room; or it shrinks, if they have cut off some of its bytes, as by
+ * gcmmap_truncate() except that the file is left alone.  gcmmap_size() tells.  If nothing
+ * has changed nothing is done, at the price of one system call.
+ *
+ * Between the file's being cut and this call, slices of the lost pages end in SIGBUS.
+ *
+ * \return  0, or -1 with errno set: see "Changing size", and
+ *   EINVAL  anonymous memory, or a device: these have no end
+ *   EAGAIN  mlockall(2) is in force and its limit reached
+ *   EIO, ENOSPC ...  the region shrinks, is GCMMAP_WRITE_BACK, and msync(2) said so
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+int gcmmap_refresh(gcmmap_region *region);
+
+/**
+ * Shrink a region to its first `size` bytes.  It may grow again later.
+ *
+ * Slices behind the new end are revoked, page by page: whole pages behind it fault
+ * (SIGSEGV) until the region grows over them again, and give their memory back.  The rest of
+ * the last page stays accessible, and anonymous or private bytes in it are seen again, as
+ * they were left, when the region grows.
+ *
+ * If the region is shared and writable, and the file ends where it does or before, then the
+ * file is cut to the new size too.  A file that goes on behind the region is left alone: this
+ * never removes a byte that the region does not show.  (One that another process appends at
+ * this very moment it may.)
+ *
+ * \param size  bytes from gcmmap_data() on.
+ * \return  0, or -1 with errno set: see "Changing size", and
+ *   ERANGE  size is more than the region has
+ *   EPERM   the file is a memfd sealed against shrinking or writing, or append-only
+ *   EIO, ENOSPC ...  from the file system; or the region is GCMMAP_WRITE_BACK, the file
+ *           is not cut, and msync(2) said so
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+int gcmmap_truncate(gcmmap_region *region, size_t size);
 
 /**
  * Revoke a region: its file and memory are released before the call returns.

@@ -253,6 +253,27 @@ gcmmap_region *gcmmap_weak_get(gcmmap_weak weak)
     return region_strengthen(&weak);
 }
 
+int gcmmap_extend(gcmmap_region *region, size_t size)
+{
+    int saved_errno = errno;
+
+    return result_of(region_extend(region, size), saved_errno);
+}
+
+int gcmmap_refresh(gcmmap_region *region)
+{
+    int saved_errno = errno;
+
+    return result_of(region_refresh(region), saved_errno);
+}
+
+int gcmmap_truncate(gcmmap_region *region, size_t size)
+{
+    int saved_errno = errno;
+
+    return result_of(region_truncate(region, size), saved_errno);
+}
+
 int gcmmap_close(gcmmap_region *region)
 {
     int saved_errno = errno;

@@ -26,12 +26,26 @@ enum os_file_type {
 struct os_file {
     enum os_file_type type;
     off_t size; /* bytes; 0 unless regular */
+    dev_t device;
+    ino_t inode;
 };
 
 /* Never blocks, not even on a FIFO without a writer. */
 int os_open(const char *path, bool writable, int *fd);
 void os_close(int fd);
 int os_describe(int fd, struct os_file *file);
+
+/* A second descriptor, which is not inherited across exec. */
+int os_duplicate(int fd, int *duplicate);
+
+/*
+ * Makes a regular file as long as `size` at least, with its disk space reserved where
+ * the file system can do that; never shorter, whoever else is writing to it.  On failure it is
+ * as long as before.
+ */
+int os_grow_file(int fd, off_t size);
+
+int os_cut_file(int fd, off_t size);
 
 /* Whether fd was opened for what the access flags need; as mmap(2) would say. */
 int os_check_access(int fd, unsigned access);

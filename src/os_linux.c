@@ -104,3 +104,31 @@ int os_peek(void *to, const void *from, size_t n_bytes)
     errno = saved_errno;
     return all ? 0 : EFAULT;
 }
+
+static int reserve_space(int fd, int mode, off_t from, off_t n_bytes)
+{
+    int result;
+
+    do
+        result = fallocate(fd, mode, from, n_bytes);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : errno;
+}
+
+int os_grow_file(int fd, off_t size)
+{
+    int saved_errno = errno;
+    struct os_file file;
+    int error = os_describe(fd, &file);
+
+    if (error != 0 || file.size >= size)
+        return error;
+    /* First the space, which can be refused half-way; then the length, which needs none. */
+    error = reserve_space(fd, FALLOC_FL_KEEP_SIZE, file.size, size - file.size);
+    if (error == 0)
+        error = reserve_space(fd, 0, file.size, size - file.size);
+    else if (error == EOPNOTSUPP)
+        error = ftruncate(fd, size) != 0 ? errno : 0;
+    errno = saved_errno;
+    return error;
+}

@@ -6,6 +6,8 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "os.h"
 
@@ -30,4 +32,14 @@ int os_peek(void *to, const void *from, size_t n_bytes)
 {
     (void)to, (void)from, (void)n_bytes;
     return EFAULT;
+}
+
+int os_grow_file(int fd, off_t size)
+{
+    struct os_file file;
+    int error = os_describe(fd, &file);
+
+    if (error != 0 || file.size >= size)
+        return error;
+    return posix_fallocate(fd, file.size, size - file.size);
 }

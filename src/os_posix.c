@@ -72,6 +72,8 @@ int os_describe(int fd, struct os_file *file)
     if (error != 0)
         return error;
     file->size = 0;
+    file->device = status.st_dev;
+    file->inode = status.st_ino;
     if (S_ISREG(status.st_mode)) {
         file->type = OS_FILE_REGULAR;
         file->size = status.st_size;
@@ -83,6 +85,21 @@ int os_describe(int fd, struct os_file *file)
         file->type = OS_FILE_STREAM;
     }
     return 0;
+}
+
+int os_duplicate(int fd, int *duplicate)
+{
+    int saved_errno = errno;
+
+    *duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* behind the standard streams */
+    return outcome(*duplicate < 0, saved_errno);
+}
+
+int os_cut_file(int fd, off_t size)
+{
+    int saved_errno = errno;
+
+    return outcome(ftruncate(fd, size) != 0, saved_errno);
 }
 
 bool os_has_hidden_contents(int fd)

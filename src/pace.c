@@ -46,6 +46,12 @@ void pace_mapped(size_t bytes, size_t bytes_charged)
     since.bytes_charged += bytes_charged;
 }
 
+void pace_grown(size_t bytes_charged)
+{
+    note_cycle();
+    since.bytes_charged += bytes_charged;
+}
+
 static size_t min(size_t a, size_t b)
 {
     return a < b ? a : b;

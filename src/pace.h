@@ -24,6 +24,9 @@ struct pace_live {
 /* Lock held.  Something was mapped since the last collection. */
 void pace_mapped(size_t bytes, size_t bytes_charged);
 
+/* Lock held.  What is mapped became larger. */
+void pace_grown(size_t bytes_charged);
+
 /* Lock held.  It is unmapped again without our having collected. */
 void pace_unmapped(size_t bytes, size_t bytes_charged);
 

@@ -81,7 +81,7 @@ static void block_is_unreached(void *block)
 static unsigned pages_of(const struct region *region)
 {
     return (region->charged ? ROOTS_PRIVATE : 0u) |
-           (region->of_file || region->state != LIVE ? ROOTS_MAY_FAULT : 0u);
+           (region->of_file || region->resizing || region->state != LIVE ? ROOTS_MAY_FAULT : 0u);
 }
 
 static void mark_block(void *block, struct collector_marker *marker)
@@ -139,9 +139,12 @@ void region_drain(void)
         return;
     collector_locked(count_released, released);
     for (struct body *next; released != NULL; released = next) {
+        struct region *region = (struct region *)released;
+
         next = released->next;
-        region_tell_released((struct region *)released);
-        free(released);
+        region_close_file(region->fd, &region->file);
+        region_tell_released(region);
+        free(region);
     }
 }
 
@@ -327,6 +330,13 @@ static int map_outside(struct region *region, const struct region_request *reque
     return error;
 }
 
+unsigned region_map_flags(const struct region *region)
+{
+    bool protect = region->traced && collector_protects_traced_blocks();
+
+    return protect ? (region->flags & ~GCMMAP_WRITE) | GCMMAP_READ : region->flags;
+}
+
 static int try_to_map(struct region *region, const struct region_request *request)
 {
     struct os_mapping mapping = request->mapping;
@@ -334,8 +344,7 @@ static int try_to_map(struct region *region, const struct region_request *reques
         region->head + (region->n_bytes > request->room ? region->n_bytes : request->room);
     int error;
 
-    if (region->traced && collector_protects_traced_blocks())
-        mapping.flags = (mapping.flags & ~GCMMAP_WRITE) | GCMMAP_READ;
+    mapping.flags = region_map_flags(region);
     region->body.at = NULL;
     error = region->by_handle ? map_outside(region, request, &mapping, n_bytes)
                               : map_inside(region, request, &mapping, n_bytes);
@@ -353,8 +362,24 @@ static bool prepare_release(struct region *region, const struct region_request *
     return request->released == NULL || region->released_data != NULL;
 }
 
+/* Growing needs the file, which the caller may close at once. */
+static int keep_file(struct region *region, const struct region_request *request)
+{
+    int error;
+
+    if (request->room == 0)
+        return 0;
+    region->room = request->room > region->n_bytes ? request->room : region->n_bytes;
+    region->offset = request->mapping.offset;
+    if (!region->of_file)
+        return 0;
+    error = os_describe(request->mapping.fd, &region->file);
+    return error != 0 ? error : os_duplicate(request->mapping.fd, &region->fd);
+}
+
 static void free_record(struct region *region)
 {
+    region_close_file(region->fd, &region->file);
     if (region->released_data != NULL)
         collector_free_root(region->released_data);
     free(region);
@@ -367,7 +392,8 @@ static struct region *new_record(const struct region_request *request)
     if (region == NULL)
         return NULL;
     region->head = request->head;
-    region->n_bytes = request->n_bytes;
+    region->n_bytes = region->n_bytes_next = request->n_bytes;
+    region->fd = -1;
     region->flags = request->mapping.flags;
     region->traced = request->traced;
     region->of_file = request->mapping.fd >= 0;
@@ -406,13 +432,15 @@ static void *unprepare(void *arg)
 int region_create(const struct region_request *request, gcmmap_region **handle)
 {
     struct region *region = new_record(request);
-    int error = ENOMEM;
+    int error;
 
     if (region == NULL)
         return ENOMEM;
     region_start();
-    if (prepare_release(region, request) &&
-        (!region->by_handle || (error = outside_prepare()) == 0)) {
+    error = keep_file(region, request);
+    if (error == 0 && !prepare_release(region, request))
+        error = ENOMEM;
+    if (error == 0 && (!region->by_handle || (error = outside_prepare()) == 0)) {
         error = map_or_collect(region, request);
         if (error != 0 && region->by_handle)
             collector_locked(unprepare, NULL);

@@ -74,6 +74,14 @@ struct region_pin {
 int region_pin(const void *data, size_t n_bytes, struct region_pin *pin);
 void region_unpin(struct region_pin *pin);
 
+/*
+ * Changes of size, for regions with room; one at a time in each region.
+ * EINVAL: not a handle; EBADF: closed; ENOTSUP: no room; ESTALE: its descriptor is gone.
+ */
+int region_extend(gcmmap_region *handle, size_t n_bytes);
+int region_refresh(gcmmap_region *handle);
+int region_truncate(gcmmap_region *handle, size_t n_bytes);
+
 int region_close(gcmmap_region *handle);
 int region_unmap_now(gcmmap_region *handle);
 

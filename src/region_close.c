@@ -18,8 +18,10 @@
 struct close_call {
     gcmmap_region *handle;
     struct region *region;
-    bool for_good; /* unmap_now */
-    bool is_last;  /* the pages are gone, and nobody else will say so */
+    bool for_good;       /* unmap_now */
+    bool is_last;        /* the pages are gone, and nobody else will say so */
+    int fd;              /* then: the descriptor to close, or -1 ... */
+    struct os_file file; /* ... of this file */
     int error;
 };
 
@@ -56,6 +58,14 @@ static void *begin_close(void *arg)
     return NULL;
 }
 
+static void take_file(struct close_call *call)
+{
+    call->is_last = true;
+    call->fd = call->region->fd;
+    call->file = call->region->file;
+    call->region->fd = -1;
+}
+
 static void *end_close(void *arg)
 {
     struct close_call *call = arg;
@@ -67,7 +77,7 @@ static void *end_close(void *arg)
             outside_unprepare();
         pace_unmapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
         reserve_put(region->body.at);
-        call->is_last = true;
+        take_file(call);
         return NULL;
     }
     if (!call->for_good) {
@@ -82,7 +92,7 @@ static void *end_close(void *arg)
         region->body.n_covered = 0;
         region->body.writes_back = false;
         region_stats.n_closed++;
-        call->is_last = true;
+        take_file(call);
     } else {
         region->state = LIVE;
         region_count_live(region, 1);
@@ -109,7 +119,7 @@ static int let_pages_go(const struct close_call *call)
 
 static int close_now(gcmmap_region *handle, bool for_good)
 {
-    struct close_call call = { .handle = handle, .for_good = for_good };
+    struct close_call call = { .handle = handle, .for_good = for_good, .fd = -1 };
 
     region_start();
     collector_locked(begin_close, &call);
@@ -126,6 +136,7 @@ static int close_now(gcmmap_region *handle, bool for_good)
             break;
     }
     collector_locked(end_close, &call);
+    region_close_file(call.fd, &call.file);
     if (call.is_last)
         region_tell_released(call.region);
     if (for_good && call.error == 0)
@@ -148,11 +159,12 @@ int region_unmap_now(gcmmap_region *handle)
 static void finish_what_others_began(struct reservation *reservation)
 {
     struct region *region = reservation->user;
-    struct close_call call = { .region = region };
+    struct close_call call = { .region = region, .fd = -1 };
 
     if (region == NULL)
         return;
     region->n_pins = 0;
+    region_finish_resizing_in_child(region);
     if (region->state != CLOSING && region->state != UNMAPPING)
         return;
     if (region->state == UNMAPPING && region->by_handle)
@@ -160,6 +172,7 @@ static void finish_what_others_began(struct reservation *reservation)
     region->n_closers = 1;
     call.error = let_pages_go(&call);
     (void)end_close(&call);
+    region_close_file(call.fd, &call.file);
 }
 
 void region_finish_closing_in_child(void)

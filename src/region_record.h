@@ -28,8 +28,14 @@ struct region {
     bool pages_are_gone; /* ... one of which was successful */
     bool traced;
     bool of_file;
-    bool charged;   /* private and writable: its pages cost memory */
-    bool by_handle; /* lies outside the heap; body.at is the handle's block */
+    bool charged;        /* private and writable: its pages cost memory */
+    bool by_handle;      /* lies outside the heap; body.at is the handle's block */
+    bool resizing;       /* one thread is changing n_bytes, and has pinned it */
+    size_t n_bytes_next; /* what it is shrinking to; else n_bytes */
+    size_t room;         /* what n_bytes may grow to; 0: it has a fixed size */
+    struct os_file file; /* only with room, as the next two */
+    off_t offset;        /* of the first page in the file */
+    int fd;              /* -1: no file, or closed */
     gcmmap_released released;
     void **released_data; /* a root; NULL: nobody wants to know, or knows already */
 };
@@ -43,12 +49,18 @@ static inline unsigned char *region_data(const struct region *region)
     return region->body.start + region->head;
 }
 
-/* Bytes of the pages that were asked for. */
-static inline size_t region_page_bytes(const struct region *region)
+/* Bytes of the pages that hold the first n_bytes. */
+static inline size_t region_page_bytes_for(const struct region *region, size_t n_bytes)
 {
     size_t page = os_page_size();
 
-    return region->n_bytes == 0 ? 0 : (region->head + region->n_bytes + page - 1) & ~(page - 1);
+    return n_bytes == 0 ? 0 : (region->head + n_bytes + page - 1) & ~(page - 1);
+}
+
+/* Bytes of the pages that were asked for. */
+static inline size_t region_page_bytes(const struct region *region)
+{
+    return region_page_bytes_for(region, region->n_bytes);
 }
 
 /* What a user can name: neither found dead nor being unmapped; else NULL. */
@@ -62,6 +74,15 @@ struct region *region_with(const gcmmap_region *handle);
 
 /* Lock held.  Counts it in or out, with sign 1 or -1. */
 void region_count_live(const struct region *region, ptrdiff_t sign);
+
+/* With what GCMMAP_ flags its pages are to be mapped. */
+unsigned region_map_flags(const struct region *region);
+
+/* Lock not held.  Closes a descriptor of a region with room, if it is still that; -1: none. */
+void region_close_file(int fd, const struct os_file *file);
+
+/* In a forked child: undoes or finishes what another thread of the parent had begun. */
+void region_finish_resizing_in_child(struct region *region);
 
 /* Lock not held.  Before all else. */
 void region_start(void);

@@ -34,15 +34,18 @@ c_tests = \
 	tests/random-lives-of-regions \
 	tests/ranges-that-leave-a-region-are-refused \
 	tests/regions-by-handle-have-any-size \
+	tests/regions-grow-in-place \
 	tests/released-regions-are-told \
 	tests/shortage-collects-first \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slices-are-checked \
 	tests/stale-pointers-hold-addresses \
+	tests/threads-grow-and-close-one-region \
 	tests/threads-map-slice-and-drop \
 	tests/traced-memory-keeps-what-it-points-to \
 	tests/synced-stores-are-on-disk \
 	tests/tracing-can-be-asked-for \
+	tests/truncated-slices-fault \
 	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent \
 	tests/weak-references-are-never-wrong \
