@@ -1,3 +1,6 @@
 # Examples: each is a program of one page; the tests build and run them all.
 
-noinst_PROGRAMS = examples/01-tour
+noinst_PROGRAMS = \
+	examples/01-tour \
+	examples/02-log-writer \
+	examples/03-log-follower

@@ -12,6 +12,7 @@ TESTS = $(c_tests) $(shell_tests)
 EXTRA_DIST += $(shell_tests) tests/live.h tests/run-again.sh tests/tap.h
 
 shell_tests = \
+	tests/examples-do-what-they-say.sh \
 	tests/giving-back-free-heap-changes-nothing.sh \
 	tests/incremental-collection-changes-nothing.sh \
 	tests/libraries-export-only-the-interface.sh \

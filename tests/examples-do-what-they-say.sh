@@ -1,0 +1,51 @@
+#!/bin/sh
+# The examples run, and what they print is right.
+#
+# SPDX-License-Identifier: MIT
+
+: "${top_builddir:=.}"
+examples=$top_builddir/examples
+directory=$(mktemp -d)
+follower=
+trap 'test -z "$follower" || kill "$follower" 2> /dev/null; rm -rf "$directory"' EXIT
+n=0
+failed=0
+
+# ok STATUS WHAT
+ok() {
+    n=$((n + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $n - $2"
+    else
+        echo "not ok $n - $2"
+        failed=1
+    fi
+}
+
+lines() {
+    awk 'BEGIN { for (i = 1; i <= 60000; i++)
+        print "line " i (i % 1000 == 0 ? " warning" : " all is well, nothing to see here") }'
+}
+
+"$examples/01-tour" > "$directory/tour" 2>&1
+ok $? "the tour"
+
+log=$directory/log
+"$examples/03-log-follower" "$log" warning 60000 > "$directory/followed" &
+follower=$!
+lines > "$directory/lines"
+"$examples/02-log-writer" "$log" < "$directory/lines"
+ok $? "a log is written"
+cmp "$log" "$directory/lines"
+ok $? "byte for byte, in several parts"
+wait "$follower"
+ok $? "it was followed meanwhile"
+follower=
+grep warning "$directory/lines" | tail -n 10 | cmp - "$directory/followed"
+ok $? "the last ten lines with a word were kept"
+echo "one more" | "$examples/02-log-writer" "$log"
+[ "$(tail -n 1 "$log")" = "one more" ]
+ok $? "writing goes on where it ended"
+
+echo "1..$n"
+exit $failed
