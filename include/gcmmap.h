@@ -135,6 +135,51 @@ typedef struct {
  */
 #define GCMMAP_WRITE_BACK 0x80u
 
+/*
+ * How it is mapped.  Where the kernel does not do what a flag asks for, the call fails and
+ * nothing is mapped, unless the flag is said to be a wish.
+ *
+ * GCMMAP_POPULATE   Read all pages in before the call returns, as far as that goes (a wish).
+ *     In a private writable mapping each becomes a copy at once; in one that is traced all
+ *     of them are read by each collection.
+ * GCMMAP_HUGE       Transparent huge pages (a wish): a region that is at least as large as a
+ *     huge page lies so that the kernel can use them, and the kernel is asked to.  Takes up
+ *     to one huge page of addresses more.
+ * GCMMAP_HUGE_ONLY  For gcmmap_alloc(): only huge pages, of the kernel's default size,
+ *     that the system keeps ready (/proc/sys/vm/nr_hugepages).  They are set aside by the
+ *     call.  What is mapped is whole huge pages, and what changes pages (protect, advise,
+ *     unload) works on whole ones only.  Where the host collects incrementally by write
+ *     protection, now or later, such a region must be GCMMAP_POINTER_FREE or
+ *     GCMMAP_BY_HANDLE.  Errors: ENOMEM, not enough huge pages, even after collections;
+ *     ENOTSUP, the system has none at all, or the collector could not deal with them;
+ *     EINVAL, the region is a file's, or GCMMAP_HUGE is given too.
+ * GCMMAP_NORESERVE  Let a private writable mapping of a file be larger than memory and
+ *     swap (MAP_NORESERVE).  Anonymous memory always is like that, so that large sparse
+ *     regions cost nothing; where the kernel counts strictly (vm.overcommit_memory is 2) it
+ *     does so in any case.  With GCMMAP_HUGE_ONLY: set no huge pages aside; a touch for
+ *     which there is none is SIGBUS then.
+ * GCMMAP_LOCK       Read all pages in and keep them in memory (mlock(2)).  A region with
+ *     options.room is locked up to its size.  Errors: EPERM, RLIMIT_MEMLOCK is 0; ENOMEM,
+ *     more than RLIMIT_MEMLOCK even after collections; EAGAIN, some page could not be read.
+ * GCMMAP_SYNC_DAX   For shared mappings of files on persistent memory: once stored and flushed
+ *     from the processor's caches, data is in the file (MAP_SYNC).  Errors: EOPNOTSUP, the
+ *     file system or device cannot do that; EINVAL, the mapping is private.
+ * GCMMAP_GROWSDOWN  Stack-like growth is refused: ENOTSUP.  Pages that come by themselves could
+ *     come where others are mapped.  See gcmmap_options.room.
+ * GCMMAP_NO_FORK    Forked children do not get it: in them the region is closed, and their
+ *     pointers into it fault.
+ * GCMMAP_NO_DUMP    Core dumps leave it out.
+ */
+#define GCMMAP_POPULATE 0x100u
+#define GCMMAP_HUGE 0x200u
+#define GCMMAP_HUGE_ONLY 0x400u
+#define GCMMAP_NORESERVE 0x800u
+#define GCMMAP_LOCK 0x1000u
+#define GCMMAP_SYNC_DAX 0x2000u
+#define GCMMAP_GROWSDOWN 0x4000u
+#define GCMMAP_NO_FORK 0x8000u
+#define GCMMAP_NO_DUMP 0x10000u /* all bits below are taken */
+
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
 
@@ -171,6 +216,7 @@ typedef struct {
  *   ENOMEM     no address space or map slots left, even after collections
  *   EAGAIN     the file is locked, or mlockall(2) is in force and its limit reached
  *   EACCES, ENOENT, EMFILE ...   from open(2)
+ *   ENOTSUP, EOPNOTSUP ...       what a flag asks for cannot be had: "How it is mapped"
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
  */
@@ -203,6 +249,7 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags);
  *              file like those of /proc that has contents but no size
  *   EPERM      GCMMAP_EXEC and a noexec file system, or a sealed memfd
  *   EAGAIN     the file is locked, or mlockall(2) is in force and its limit reached
+ *   ENOTSUP, EOPNOTSUP ...       what a flag asks for cannot be had: "How it is mapped"
  *   ENOMEM     no address space or map slots left, even after collections
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
@@ -221,6 +268,7 @@ gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
  *               without saying.
  * \return  the handle, or NULL with errno set and nothing mapped:
  *   EINVAL     flags contradict each other or contain unknown bits
+ *   ENOTSUP ...  what a flag asks for cannot be had: "How it is mapped"
  *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
  *   ENOMEM     no address space or map slots left, even after collections
  * Threads: any that the collector knows.  May collect and run finalizers.

@@ -15,7 +15,8 @@
 #define ACCESS (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC)
 #define ALL_FLAGS                                                                                  \
     (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_TRACED | GCMMAP_BY_HANDLE |            \
-     GCMMAP_WRITE_BACK)
+     GCMMAP_WRITE_BACK | GCMMAP_POPULATE | GCMMAP_HUGE | GCMMAP_HUGE_ONLY | GCMMAP_NORESERVE |     \
+     GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN | GCMMAP_NO_FORK | GCMMAP_NO_DUMP)
 
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
@@ -44,7 +45,13 @@ static int check_flags(unsigned flags)
         return EINVAL;
     if ((flags & GCMMAP_WRITE_BACK) && !stores_reach_file)
         return EINVAL;
-    return (flags & GCMMAP_TRACED) && is_not_traced ? EINVAL : 0;
+    if ((flags & GCMMAP_TRACED) && is_not_traced)
+        return EINVAL;
+    if ((flags & GCMMAP_HUGE) && (flags & GCMMAP_HUGE_ONLY))
+        return EINVAL;
+    if ((flags & GCMMAP_SYNC_DAX) && (flags & GCMMAP_PRIVATE))
+        return EINVAL;
+    return flags & GCMMAP_GROWSDOWN ? ENOTSUP : 0;
 }
 
 static bool is_too_large(size_t n_bytes, unsigned flags)
@@ -77,6 +84,43 @@ static int check_options(const gcmmap_options *options, unsigned flags,
     request->released = options->released;
     request->data = options->data;
     return 0;
+}
+
+/* Huge pages of anonymous memory, or none. */
+static int check_huge_only(struct region_request *request)
+{
+    request->page = os_huge_page_size(GCMMAP_HUGE_ONLY);
+    if (request->page == 0)
+        return ENOTSUP;
+    if (request->alignment < request->page)
+        request->alignment = request->page;
+    return 0;
+}
+
+/* The kernel can use huge pages where address and offset differ by whole ones. */
+static void align_for_huge(struct region_request *request)
+{
+    size_t huge = os_huge_page_size(GCMMAP_HUGE);
+    size_t n_bytes = request->room > request->n_bytes ? request->room : request->n_bytes;
+    size_t phase = huge == 0 ? 0 : (size_t)(request->mapping.offset % (off_t)huge);
+
+    if (huge == 0 || request->head + n_bytes < huge)
+        return;
+    if (request->alignment >= huge || (request->alignment != 0 && phase % request->alignment != 0))
+        return; /* what was asked for comes first */
+    request->alignment = huge;
+    request->phase = phase;
+}
+
+static int create(struct region_request *request, gcmmap_region **handle)
+{
+    int error = 0;
+
+    if (request->mapping.flags & GCMMAP_HUGE_ONLY)
+        error = request->mapping.fd >= 0 ? EINVAL : check_huge_only(request);
+    else if (request->mapping.flags & GCMMAP_HUGE)
+        align_for_huge(request);
+    return error != 0 ? error : region_create(request, handle);
 }
 
 /* A file without an end to measure against. */
@@ -145,7 +189,7 @@ static int map(int fd, off_t offset, size_t size, unsigned flags, const gcmmap_o
     request.head = (size_t)(offset % (off_t)os_page_size());
     request.mapping.offset = offset - (off_t)request.head;
     request.n_bytes = size;
-    return region_create(&request, handle);
+    return create(&request, handle);
 }
 
 gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
@@ -204,7 +248,7 @@ gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_optio
     if (error == 0) {
         request.mapping.flags = flags;
         request.traced = is_traced(flags);
-        error = region_create(&request, &handle);
+        error = create(&request, &handle);
     }
     (void)result_of(error, saved_errno);
     return handle;

@@ -53,6 +53,9 @@ int os_check_access(int fd, unsigned access);
 /* Whether a file that claims size 0 has contents all the same (/proc, /sys). */
 bool os_has_hidden_contents(int fd);
 
+/* What pages must be aligned to for GCMMAP_HUGE or GCMMAP_HUGE_ONLY; 0: there are none. */
+size_t os_huge_page_size(unsigned flags);
+
 /* What to put somewhere. */
 struct os_mapping {
     int fd;         /* -1: anonymous, zeroed */
@@ -70,8 +73,11 @@ int os_map(void *at, size_t n_bytes, const struct os_mapping *what);
 /* The same, where the kernel likes. */
 int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at);
 
-/* Inaccessible pages where the kernel likes; alignment: a power of two, or 0. */
-int os_set_aside(size_t n_bytes, size_t alignment, void **at);
+/*
+ * Inaccessible pages where the kernel likes; alignment: a power of two, or 0.  The address
+ * is `phase` more than a multiple of it.
+ */
+int os_set_aside(size_t n_bytes, size_t alignment, size_t phase, void **at);
 
 /* The end of what the last two gave. */
 int os_unmap(void *at, size_t n_bytes);
@@ -81,6 +87,9 @@ int os_write_back(void *at, size_t n_bytes);
 
 /* Replaces the pages by inaccessible ones that cost no memory. */
 int os_vacate(void *at, size_t n_bytes);
+
+/* Puts inaccessible pages where there should be none.  EEXIST: there are some. */
+int os_guard_hole(void *at, size_t n_bytes);
 
 /* Replaces the pages by ordinary zeroed read-write memory. */
 int os_restore(void *at, size_t n_bytes);

@@ -9,7 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "gcmmap.h"
+#include "os_extra.h"
 
 int os_written_pages(const void *at, size_t n_pages, bool *written)
 {
@@ -42,4 +43,24 @@ int os_grow_file(int fd, off_t size)
     if (error != 0 || file.size >= size)
         return error;
     return posix_fallocate(fd, file.size, size - file.size);
+}
+
+int os_extra_flags(unsigned flags, int mmap_flags)
+{
+    (void)flags;
+    return mmap_flags;
+}
+
+int os_extra_finish(void *at, size_t n_bytes, const struct os_mapping *what)
+{
+    const unsigned unknown = GCMMAP_HUGE_ONLY | GCMMAP_SYNC_DAX | GCMMAP_NO_FORK | GCMMAP_NO_DUMP;
+
+    (void)at, (void)n_bytes;
+    return what->flags & unknown ? ENOTSUP : 0;
+}
+
+size_t os_huge_page_size(unsigned flags)
+{
+    (void)flags;
+    return 0;
 }

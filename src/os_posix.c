@@ -15,14 +15,24 @@
 #include <unistd.h>
 
 #include "gcmmap.h"
-#include "os.h"
+#include "os_extra.h"
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
 #endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0
+#endif
+#ifndef MAP_POPULATE
+#define MAP_POPULATE 0
+#endif
 #ifndef O_CLOEXEC
 #define O_CLOEXEC 0
 #endif
+
+/* Flags that need more than mmap(2). */
+#define BEYOND_MMAP                                                                                \
+    (GCMMAP_HUGE | GCMMAP_HUGE_ONLY | GCMMAP_SYNC_DAX | GCMMAP_NO_FORK | GCMMAP_NO_DUMP)
 
 /* The error of a call just made; errno goes back to what it was before. */
 static int outcome(bool failed, int saved_errno)
@@ -177,8 +187,26 @@ static int flags_of(const struct os_mapping *what)
     int flags = what->flags & GCMMAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
 
     if (what->fd < 0)
-        flags |= MAP_ANONYMOUS | MAP_NORESERVE;
-    return flags;
+        flags |= MAP_ANONYMOUS;
+    /* Huge pages that are not set aside end in SIGBUS. */
+    if ((what->fd < 0 && !(what->flags & GCMMAP_HUGE_ONLY)) || (what->flags & GCMMAP_NORESERVE))
+        flags |= MAP_NORESERVE;
+    return os_extra_flags(what->flags, flags);
+}
+
+/* What most mappings do without, and without its system calls. */
+static int finish(void *at, size_t n_bytes, const struct os_mapping *what)
+{
+    int error = what->flags & BEYOND_MMAP ? os_extra_finish(at, n_bytes, what) : 0;
+
+    return error == 0 && (what->flags & GCMMAP_LOCK) ? os_lock(at, n_bytes) : error;
+}
+
+/* Asks the driver, or a file system about what it need not be able to do. */
+static bool may_fail_halfway(const struct os_mapping *what)
+{
+    return (what->fd >= 0 && !what->direct) ||
+           (what->flags & (GCMMAP_SYNC_DAX | GCMMAP_HUGE_ONLY)) != 0;
 }
 
 int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
@@ -186,11 +214,13 @@ int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
     int protection = protection_of(what->flags), flags = flags_of(what);
     int error = 0;
 
-    if (what->fd >= 0 && !what->direct)
-        error = try_elsewhere(n_bytes, protection, flags, what->fd, what->offset);
+    if (may_fail_halfway(what))
+        error = try_elsewhere(n_bytes, protection, flags & ~MAP_POPULATE, what->fd, what->offset);
     if (error != 0)
         return error;
     error = map_fixed(at, n_bytes, protection, flags, what->fd, what->offset);
+    if (error == 0)
+        error = finish(at, n_bytes, what);
     if (error != 0)
         (void)os_vacate(at, n_bytes);
     return error;
@@ -203,12 +233,17 @@ int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at)
         mmap(NULL, n_bytes, protection_of(what->flags), flags_of(what), what->fd, what->offset);
     int error = outcome(start == MAP_FAILED, saved_errno);
 
+    if (error != 0)
+        return error;
+    error = finish(start, n_bytes, what);
     if (error == 0)
         *at = start;
+    else
+        (void)os_unmap(start, n_bytes);
     return error;
 }
 
-int os_set_aside(size_t n_bytes, size_t alignment, void **at)
+int os_set_aside(size_t n_bytes, size_t alignment, size_t phase, void **at)
 {
     int saved_errno = errno;
     size_t page = os_page_size(), n_extra = alignment > page ? alignment - page : 0, n_before;
@@ -220,7 +255,7 @@ int os_set_aside(size_t n_bytes, size_t alignment, void **at)
     errno = saved_errno;
     if (start == MAP_FAILED)
         return ENOMEM;
-    n_before = n_extra == 0 ? 0 : -(uintptr_t)start & (alignment - 1);
+    n_before = n_extra == 0 ? 0 : (phase - (uintptr_t)start) & (alignment - 1);
     if (n_before != 0)
         (void)munmap(start, n_before);
     if (n_before != n_extra)
@@ -273,6 +308,21 @@ int os_vacate(void *at, size_t n_bytes)
     if (error == 0)
         keep_spare_slot();
     errno = saved_errno;
+    return error;
+}
+
+int os_guard_hole(void *at, size_t n_bytes)
+{
+    int saved_errno = errno;
+    /* Kernels that do not know MAP_FIXED_NOREPLACE take the address as a wish. */
+    void *start = mmap(at, n_bytes, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    int error = outcome(start == MAP_FAILED, saved_errno);
+
+    if (error == 0 && start != at) {
+        (void)munmap(start, n_bytes);
+        error = EEXIST;
+    }
     return error;
 }
 

@@ -276,16 +276,18 @@ static void *set_live(void *arg)
  */
 static size_t bytes_to_cover(const struct region *region, const struct region_request *request)
 {
+    /* What would have to be read in at once is no more than was asked for. */
+    const unsigned not_these = GCMMAP_WRITE | GCMMAP_POPULATE | GCMMAP_LOCK;
     bool fill = region->of_file && request->mapping.direct && request->room == 0 &&
-                !(request->mapping.flags & GCMMAP_WRITE) && region->n_bytes != 0;
+                !(request->mapping.flags & not_these) && region->n_bytes != 0;
 
     return fill ? (size_t)(reservation_end(region->body.at) - region->body.start)
                 : region_page_bytes(region);
 }
 
-static unsigned char *align(unsigned char *start, size_t alignment)
+static unsigned char *align(unsigned char *start, size_t alignment, size_t phase)
 {
-    return start + (-(uintptr_t)start & (alignment - 1));
+    return start + ((phase - (uintptr_t)start) & (alignment - 1));
 }
 
 /* Pages on blocks, where every pointer counts. */
@@ -299,7 +301,7 @@ static int map_inside(struct region *region, const struct region_request *reques
     body->at = reserve_take(round_to_pages(n_bytes + 1) + alignment - page, region->traced);
     if (body->at == NULL)
         return ENOMEM;
-    body->start = align(reservation_start(body->at), alignment);
+    body->start = align(reservation_start(body->at), alignment, request->phase);
     body->n_covered = bytes_to_cover(region, request);
     return body->n_covered != 0 ? os_map(body->start, body->n_covered, mapping) : 0;
 }
@@ -320,7 +322,7 @@ static int map_outside(struct region *region, const struct region_request *reque
     if (body->n_outside == body->n_covered && request->alignment == 0) {
         error = os_map_anywhere(body->n_covered, mapping, &start);
     } else {
-        error = os_set_aside(body->n_outside, request->alignment, &start);
+        error = os_set_aside(body->n_outside, request->alignment, request->phase, &start);
         if (error == 0 && body->n_covered != 0)
             error = os_map(start, body->n_covered, mapping);
         if (error != 0 && start != NULL)
@@ -337,6 +339,14 @@ unsigned region_map_flags(const struct region *region)
     return protect ? (region->flags & ~GCMMAP_WRITE) | GCMMAP_READ : region->flags;
 }
 
+/* bdwgc's write protection goes by small pages, and would end the process on huge ones. */
+static bool is_refused_by_collector(const struct region *region,
+                                    const struct region_request *request)
+{
+    return request->page != 0 && region->traced && !region->by_handle &&
+           collector_protects_traced_blocks();
+}
+
 static int try_to_map(struct region *region, const struct region_request *request)
 {
     struct os_mapping mapping = request->mapping;
@@ -344,6 +354,8 @@ static int try_to_map(struct region *region, const struct region_request *reques
         region->head + (region->n_bytes > request->room ? region->n_bytes : request->room);
     int error;
 
+    if (request->page != 0)
+        n_bytes = (n_bytes + request->page - 1) & ~(request->page - 1);
     mapping.flags = region_map_flags(region);
     region->body.at = NULL;
     error = region->by_handle ? map_outside(region, request, &mapping, n_bytes)
@@ -394,6 +406,7 @@ static struct region *new_record(const struct region_request *request)
     region->head = request->head;
     region->n_bytes = region->n_bytes_next = request->n_bytes;
     region->fd = -1;
+    region->page = request->page != 0 ? request->page : os_page_size();
     region->flags = request->mapping.flags;
     region->traced = request->traced;
     region->of_file = request->mapping.fd >= 0;
@@ -437,7 +450,7 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     if (region == NULL)
         return ENOMEM;
     region_start();
-    error = keep_file(region, request);
+    error = is_refused_by_collector(region, request) ? ENOTSUP : keep_file(region, request);
     if (error == 0 && !prepare_release(region, request))
         error = ENOMEM;
     if (error == 0 && (!region->by_handle || (error = outside_prepare()) == 0)) {

@@ -38,7 +38,9 @@ struct region_request {
     size_t head;               /* bytes of that page in front of the first byte */
     size_t n_bytes;            /* head + n_bytes does not overflow when rounded to pages */
     size_t room;               /* bytes that n_bytes may grow to; 0: as it is */
-    size_t alignment;          /* of the first page: a power of two, or 0 */
+    size_t alignment;          /* of the first page: a power of two, or 0 ... */
+    size_t phase;              /* ... a multiple of which it lies this far behind */
+    size_t page;               /* what is mapped is a multiple of; 0: of os_page_size() */
     bool traced;
     gcmmap_released released; /* or NULL */
     void *data;               /* for it */

@@ -155,6 +155,37 @@ int region_unmap_now(gcmmap_region *handle)
     return close_now(handle, true);
 }
 
+/*
+ * A region that is kept from children leaves a hole: inside the collector's heap if it lies
+ * on blocks.  What the child maps could come to lie there, and be overwritten by us later.
+ */
+static void guard_hole(struct region *region)
+{
+    int error =
+        region->body.n_covered == 0 ? 0 : os_guard_hole(region->body.start, region->body.n_covered);
+
+    region->body.n_covered = 0;
+    region->body.writes_back = false;
+    region_close_file(region->fd, &region->file);
+    region->fd = -1;
+    if (region->state != LIVE) /* if there is something, then pages that replaced its own */
+        return;
+    region_count_live(region, -1);
+    region->pages_are_gone = true;
+    if (error == 0) {
+        region->state = CLOSED;
+        region_stats.n_closed++;
+        return;
+    }
+    /* Another fork handler was quicker, and has its memory there.  Never touch it again:
+       a region that is dying and in nobody's list stays so. */
+    region->state = DYING;
+    if (region->by_handle) {
+        outside_remove(region->body.start);
+        outside_unprepare();
+    }
+}
+
 /* Threads of the parent that were at work are not here to finish it. */
 static void finish_what_others_began(struct reservation *reservation)
 {
@@ -165,6 +196,8 @@ static void finish_what_others_began(struct reservation *reservation)
         return;
     region->n_pins = 0;
     region_finish_resizing_in_child(region);
+    if (region->flags & GCMMAP_NO_FORK)
+        guard_hole(region);
     if (region->state != CLOSING && region->state != UNMAPPING)
         return;
     if (region->state == UNMAPPING && region->by_handle)

@@ -21,6 +21,7 @@ struct region {
     uint64_t id;      /* never used again */
     size_t head;      /* bytes of the first page in front of the first byte */
     size_t n_bytes;
+    size_t page;    /* bytes: its pages are these, or os_page_size() */
     unsigned flags; /* GCMMAP_ ..., as mapped */
     enum region_state state;
     unsigned n_pins;     /* operations at work on its pages */
@@ -52,7 +53,7 @@ static inline unsigned char *region_data(const struct region *region)
 /* Bytes of the pages that hold the first n_bytes. */
 static inline size_t region_page_bytes_for(const struct region *region, size_t n_bytes)
 {
-    size_t page = os_page_size();
+    size_t page = region->page;
 
     return n_bytes == 0 ? 0 : (region->head + n_bytes + page - 1) & ~(page - 1);
 }

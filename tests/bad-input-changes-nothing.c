@@ -15,7 +15,9 @@
 #define OFFSET_MAX ((off_t)INT64_MAX)
 #define KNOWN_FLAGS                                                                                \
     (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE |             \
-     GCMMAP_TRACED | GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK)
+     GCMMAP_TRACED | GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK | GCMMAP_POPULATE | GCMMAP_HUGE |        \
+     GCMMAP_HUGE_ONLY | GCMMAP_NORESERVE | GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN |      \
+     GCMMAP_NO_FORK | GCMMAP_NO_DUMP)
 #define ERRNO_BEFORE ERFKILL /* nothing here gives it */
 
 static int fd; /* of a file of FILE_SIZE bytes, seed 1, read and write */
@@ -416,6 +418,20 @@ static void test_flags(void)
     }
 }
 
+static void test_contradictions(void)
+{
+    REFUSED(gcmmap_map(fd, 0, 100, GCMMAP_READ | GCMMAP_GROWSDOWN), ENOTSUP, "GCMMAP_GROWSDOWN");
+    REFUSED(gcmmap_alloc(100, GCMMAP_GROWSDOWN), ENOTSUP, "memory with GCMMAP_GROWSDOWN");
+    REFUSED(gcmmap_alloc(100, GCMMAP_GROWSDOWN | 0x80000000u), EINVAL,
+            "GCMMAP_GROWSDOWN and an unknown flag");
+    REFUSED(gcmmap_alloc(100, GCMMAP_HUGE | GCMMAP_HUGE_ONLY), EINVAL, "huge and only huge pages");
+    REFUSED(gcmmap_map(fd, 0, 100, GCMMAP_READ | GCMMAP_HUGE_ONLY), EINVAL,
+            "only huge pages of a file");
+    REFUSED(gcmmap_map(fd, 0, 100, GCMMAP_READ | GCMMAP_PRIVATE | GCMMAP_SYNC_DAX), EINVAL,
+            "GCMMAP_SYNC_DAX of a private mapping");
+    REFUSED(gcmmap_alloc(100, GCMMAP_SYNC_DAX), EINVAL, "GCMMAP_SYNC_DAX of memory");
+}
+
 static void test_huge_allocations(void)
 {
     static const size_t sizes[] = { GCMMAP_SIZE_MAX + 1,
@@ -600,6 +616,7 @@ int main(void)
     test_devices();
     test_ranges();
     test_flags();
+    test_contradictions();
     test_huge_allocations();
     test_handles();
     test_success();

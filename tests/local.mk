@@ -9,7 +9,7 @@ SH_LOG_COMPILER = $(SHELL)
 
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests)
-EXTRA_DIST += $(shell_tests) tests/live.h tests/run-again.sh tests/tap.h
+EXTRA_DIST += $(shell_tests) tests/live.h tests/run-again.sh tests/smaps.h tests/tap.h
 
 shell_tests = \
 	tests/examples-do-what-they-say.sh \
@@ -29,9 +29,12 @@ c_tests = \
 	tests/failed-releases-are-made-up-for \
 	tests/files-are-mapped-exactly \
 	tests/finalizers-read-their-slice \
+	tests/forked-children-see-holes-as-closed \
 	tests/forked-children-use-and-drop-regions \
 	tests/hosts-keep-their-rhythm \
+	tests/huge-pages-are-huge \
 	tests/locked-pages-stay-in-memory \
+	tests/mapping-flags-reach-the-kernel \
 	tests/random-lives-of-regions \
 	tests/ranges-that-leave-a-region-are-refused \
 	tests/regions-by-handle-have-any-size \

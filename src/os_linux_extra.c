@@ -1,0 +1,113 @@
+/*
+ * os_linux_extra: what Linux can do for a mapping beyond POSIX.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "gcmmap.h"
+#include "os_extra.h"
+
+/* Of the kernel's interface, in case the C library is older. */
+#ifndef MAP_SHARED_VALIDATE
+#define MAP_SHARED_VALIDATE 0x03
+#endif
+#ifndef MAP_SYNC
+#define MAP_SYNC 0x80000
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int os_extra_flags(unsigned flags, int mmap_flags)
+{
+    if (flags & GCMMAP_SYNC_DAX)
+        mmap_flags = (mmap_flags & ~MAP_SHARED) | MAP_SHARED_VALIDATE | MAP_SYNC;
+    if (flags & GCMMAP_HUGE_ONLY)
+        mmap_flags |= MAP_HUGETLB;
+    /* Huge pages have to be asked for first: see populate_huge(). */
+    if ((flags & GCMMAP_POPULATE) && !(flags & GCMMAP_HUGE))
+        mmap_flags |= MAP_POPULATE;
+    return mmap_flags;
+}
+
+static int advise(void *at, size_t n_bytes, int advice)
+{
+    int saved_errno = errno;
+    int error = madvise(at, n_bytes, advice) != 0 ? errno : 0;
+
+    errno = saved_errno;
+    return error == EAGAIN ? ENOMEM : error; /* what madvise(2) says of kernel memory */
+}
+
+/* As MAP_POPULATE: as far as it goes.  Kernels before 5.14 do not know it. */
+static void populate_huge(void *at, size_t n_bytes, unsigned flags)
+{
+    bool copies = (flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == (GCMMAP_WRITE | GCMMAP_PRIVATE);
+
+    (void)advise(at, n_bytes, copies ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+}
+
+int os_extra_finish(void *at, size_t n_bytes, const struct os_mapping *what)
+{
+    int error = 0;
+
+    if (what->flags & GCMMAP_HUGE) {
+        (void)advise(at, n_bytes, MADV_HUGEPAGE); /* a wish */
+        if (what->flags & GCMMAP_POPULATE)
+            populate_huge(at, n_bytes, what->flags);
+    }
+    if (what->flags & GCMMAP_NO_FORK)
+        error = advise(at, n_bytes, MADV_DONTFORK);
+    if (error == 0 && (what->flags & GCMMAP_NO_DUMP))
+        error = advise(at, n_bytes, MADV_DONTDUMP);
+    return error;
+}
+
+/* The number behind `name` in a small text file of the kernel's; 0: there is none. */
+static size_t read_number(const char *path, const char *name)
+{
+    char text[4096];
+    int saved_errno = errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    const char *at;
+
+    if (fd >= 0)
+        (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    at = strstr(text, name);
+    n = at == NULL ? 0 : (ssize_t)strtoul(at + strlen(name), NULL, 10);
+    errno = saved_errno;
+    return (size_t)n;
+}
+
+static size_t find_huge_page_size(unsigned flags)
+{
+    size_t n_bytes = flags & GCMMAP_HUGE_ONLY
+                         ? read_number("/proc/meminfo", "Hugepagesize:") * 1024
+                         : read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "");
+
+    return (n_bytes & (n_bytes - 1)) != 0 || n_bytes < os_page_size() ? 1 : n_bytes;
+}
+
+size_t os_huge_page_size(unsigned flags)
+{
+    static size_t sizes[2]; /* 1: none.  Racing threads store the same value */
+    size_t *size = &sizes[(flags & GCMMAP_HUGE_ONLY) != 0];
+    size_t known = __atomic_load_n(size, __ATOMIC_RELAXED);
+
+    if (known == 0) {
+        known = find_huge_page_size(flags);
+        __atomic_store_n(size, known, __ATOMIC_RELAXED);
+    }
+    return known > 1 ? known : 0;
+}
