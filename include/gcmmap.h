@@ -109,8 +109,8 @@ typedef struct {
  * has written to (and the others of its kind: /proc/self/pagemap tells; where there is no
  * such file it reads all that is in memory, or all).  So large and sparse regions cost little.
  * With GCMMAP_TRACED on a shared or a read-only mapping it reads all of it, each time, and so
- * brings the whole file into memory.  Pages that cannot be read, because they are protected or
- * because the file has been truncated meanwhile, are passed over, and keep nothing.
+ * brings the whole file into memory.  Pages that cannot be read, because of a guard or because
+ * the file has been truncated meanwhile, are passed over, and keep nothing.
  */
 #define GCMMAP_POINTER_FREE 0x10u /* never look for pointers in this region */
 #define GCMMAP_TRACED 0x20u       /* look for pointers even if it is shared or read-only; it
@@ -445,6 +445,140 @@ gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to);
  * Since:   0.1
  */
 int gcmmap_sync(const void *p, size_t size, unsigned flags);
+
+/**
+ * Change what may be done with the pages; until the next call for them.
+ *
+ * Neighbours: all bytes of the pages change access, the region's first and last page as
+ * well as those of any bytes in the middle.  To make some bytes inaccessible without
+ * others, let them begin and end with a page.
+ * It does not change what is traced: that is decided when mapping.  What lies in pages
+ * of a traced region that nobody may read keeps alive what it points to, as before; the
+ * collector then needs a free file descriptor to read it.
+ *
+ * \param access  GCMMAP_READ, GCMMAP_WRITE (which includes READ), GCMMAP_EXEC, combined;
+ *                0: any access ends in SIGSEGV.
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   EINVAL   access has other bits
+ *   EACCES   GCMMAP_WRITE on a shared mapping of a file that was not open for writing;
+ *            GCMMAP_EXEC on a noexec file system
+ *   ENOTSUP  the region is traced, and the collector finds out by write protection which
+ *            pages change (incremental mode; it would undo this); or access is not to read,
+ *            and the system (no /proc) does not let the collector read protected pages
+ *   ENOMEM   no map slots left, even after collections.  If earlier calls gave
+ *            parts of these bytes different access, some of the first ones may be changed;
+ *            otherwise none
+ * Threads: any that the collector knows.  May collect.
+ * Since:   0.1
+ */
+int gcmmap_protect(const void *p, size_t size, unsigned access);
+
+/** Advice; the numbers are those of Linux on most architectures, and never change. */
+enum {
+    /* How they will be read. */
+    GCMMAP_ADVISE_NORMAL = 0,
+    GCMMAP_ADVISE_RANDOM = 1,         /* do not read ahead */
+    GCMMAP_ADVISE_SEQUENTIAL = 2,     /* read far ahead, drop what was read */
+    GCMMAP_ADVISE_WILLNEED = 3,       /* begin to read them in; see gcmmap_prefetch() */
+    GCMMAP_ADVISE_COLD = 20,          /* drop these first when memory is short */
+    GCMMAP_ADVISE_PAGEOUT = 21,       /* drop them now if that loses nothing; see gcmmap_unload() */
+    GCMMAP_ADVISE_POPULATE_READ = 22, /* read them in now, and wait */
+    GCMMAP_ADVISE_POPULATE_WRITE = 23, /* the same as if to store into each page: memory is
+                                          taken, and nothing changed */
+
+    /* LOSES CONTENTS, of the neighbours in the same pages too.  What was stored
+       into private memory is lost: it reads as zeros, or as the file.  Pointers in it keep
+       nothing any more.  Of shared mappings nothing is lost by these. */
+    GCMMAP_ADVISE_DONTNEED = 4,
+    GCMMAP_ADVISE_DONTNEED_LOCKED = 24, /* of locked pages too */
+    GCMMAP_ADVISE_FREE = 8, /* only anonymous memory; when memory is short, or never: until then,
+                               or until the page is stored into, any look may show either */
+
+    /* LOSES CONTENTS of the file, for everybody who maps or reads it: a hole
+       of zeros.  Whole pages, so bytes of the file go that are not even in the region. */
+    GCMMAP_ADVISE_REMOVE = 9,
+
+    /* Refused with ENOTSUP.  A child without these pages would have holes in its collector's
+       heap, and other mappings would come to lie there.  See GCMMAP_NO_FORK. */
+    GCMMAP_ADVISE_DONTFORK = 10,
+    GCMMAP_ADVISE_DOFORK = 11,
+
+    GCMMAP_ADVISE_WIPEONFORK = 18, /* private anonymous memory: a child finds zeros, and objects
+                                      that only it pointed to are not kept there */
+    GCMMAP_ADVISE_KEEPONFORK = 19, /* the end of that */
+
+    GCMMAP_ADVISE_MERGEABLE = 12,   /* private memory: may share equal pages with others, who can
+                                       find out by the time that a store takes */
+    GCMMAP_ADVISE_UNMERGEABLE = 13, /* the end of that */
+    GCMMAP_ADVISE_HUGEPAGE = 14,    /* worth huge pages: whole ones, so memory is taken that was
+                                       not touched, and a traced region is read there */
+    GCMMAP_ADVISE_NOHUGEPAGE = 15,
+    GCMMAP_ADVISE_COLLAPSE = 25, /* make huge pages of them now */
+    GCMMAP_ADVISE_DONTDUMP = 16, /* not in core dumps */
+    GCMMAP_ADVISE_DODUMP = 17,   /* the end of that */
+
+    /* Any access ends in SIGSEGV; LOSES CONTENTS of private memory, and what is there keeps
+       nothing.  Costs no map slots.  Not for locked pages. */
+    GCMMAP_ADVISE_GUARD_INSTALL = 102,
+    GCMMAP_ADVISE_GUARD_REMOVE = 103, /* pages without contents in place of guards */
+
+    /* For tests of the kernel, by the superuser.  They take the memory itself out of use, until
+       the machine is started again. */
+    GCMMAP_ADVISE_HWPOISON = 100, /* LOSES CONTENTS: each access ends in SIGBUS */
+    GCMMAP_ADVISE_SOFT_OFFLINE = 101
+};
+
+/**
+ * Tell the kernel what to do with the pages, as madvise(2).
+ *
+ * Neighbours: the advice is given for all bytes in the same pages; that matters where it
+ * says LOSES CONTENTS above.
+ *
+ * \param advice  GCMMAP_ADVISE_ ...
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   EINVAL   advice is none of these; or the kernel does not know it, or not for
+ *            this kind of mapping, for this access or for locked pages
+ *   ENOTSUP  GCMMAP_ADVISE_DONTFORK and _DOFORK; or the system has no madvise()
+ *   EACCES   GCMMAP_ADVISE_REMOVE on a mapping that is not shared and writable
+ *   EPERM    the process lacks the privilege
+ *   EFAULT, EHWPOISON, EIO  GCMMAP_ADVISE_POPULATE_...: some pages cannot be had
+ *   ENOMEM   no memory or map slots left, even after collections
+ *   EAGAIN, EBUSY  the kernel could not just now
+ *           Some of the pages may have been treated by then.
+ * Threads: any that the collector knows.  May collect.
+ * Since:   0.1
+ */
+int gcmmap_advise(const void *p, size_t size, int advice);
+
+/**
+ * Begin to read the pages in, from the file or from swap, and do not wait for it.
+ *
+ * Neighbours: nothing that they would notice.  The kernel may read in fewer.
+ *
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   ENOTSUP  the system has no madvise()
+ * Threads: any that the collector knows.
+ * Since:   0.1
+ */
+int gcmmap_prefetch(const void *p, size_t size);
+
+/**
+ * Drop the pages from memory without losing anything: they are read in again when needed.
+ *
+ * Neighbours: dropped with them.  Pages of a shared mapping leave this process; they leave
+ * the kernel's cache, too, if nobody else has them mapped and the process owns the file or
+ * may write to it; what was stored is written to the file before.  What was stored into
+ * private memory goes to swap, or stays where it is if there is none.  So success says that
+ * what could be dropped was; gcmmap_residency() says what that is.
+ *
+ * \return  0, or -1 with errno set: see "Operations", and
+ *   EBUSY    some of the pages are locked, or of a kind (device, hugetlbfs) that cannot be
+ *            dropped; others may have been
+ *   ENOTSUP  the system cannot do it: Linux before 5.4 for private memory
+ * Threads: any that the collector knows.
+ * Since:   0.1
+ */
+int gcmmap_unload(const void *p, size_t size);
 
 /**
  * Read the pages in and keep them in memory, never swapped, until gcmmap_unlock().

@@ -98,9 +98,19 @@ int os_restore(void *at, size_t n_bytes);
  * On pages that are mapped.  All of them stay so; an operation that fails may have been done
  * on some of the pages.
  */
-int os_sync(void *at, size_t n_bytes, unsigned flags);      /* GCMMAP_SYNC ... */
+int os_sync(void *at, size_t n_bytes, unsigned flags);     /* GCMMAP_SYNC ... */
+int os_protect(void *at, size_t n_bytes, unsigned access); /* GCMMAP_READ ...; 0: none */
 int os_lock(void *at, size_t n_bytes);
 int os_unlock(void *at, size_t n_bytes);
+
+/* GCMMAP_ADVISE_ ...; EINVAL: the kernel does not know it; ENOTSUP: the system has no advice. */
+int os_advise(void *at, size_t n_bytes, int advice);
+
+/*
+ * Drops what can be had again; a shared mapping's pages from this process in any case.
+ * EBUSY: locked, or of a kind that cannot be dropped; ENOTSUP: the system cannot do it.
+ */
+int os_unload(void *at, size_t n_bytes, bool shared);
 
 /* Whether each page is in memory: 1 or 0.  ENOTSUP: the system does not tell. */
 int os_residency(void *at, size_t n_pages, unsigned char *resident);
@@ -125,6 +135,10 @@ int os_written_pages(const void *at, size_t n_pages, bool *written);
  * system has no way to find out.  Async-signal-safe.
  */
 int os_peek(void *to, const void *from, size_t n_bytes);
+
+/* The same for memory that is protected against reading, and whether that can be done at all. */
+int os_peek_protected(void *to, const void *from, size_t n_bytes);
+bool os_peeks_protected(void);
 
 /* Bytes of writable static data of all loaded objects; about, and found out once. */
 size_t os_static_data_bytes(void);

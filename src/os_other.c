@@ -18,6 +18,18 @@ int os_written_pages(const void *at, size_t n_pages, bool *written)
     return ENOTSUP;
 }
 
+int os_advise(void *at, size_t n_bytes, int advice)
+{
+    (void)at, (void)n_bytes, (void)advice;
+    return ENOTSUP;
+}
+
+int os_unload(void *at, size_t n_bytes, bool shared)
+{
+    (void)at, (void)n_bytes, (void)shared;
+    return ENOTSUP;
+}
+
 int os_residency(void *at, size_t n_pages, unsigned char *resident)
 {
     (void)at, (void)n_pages, (void)resident;
@@ -63,4 +75,15 @@ size_t os_huge_page_size(unsigned flags)
 {
     (void)flags;
     return 0;
+}
+
+int os_peek_protected(void *to, const void *from, size_t n_bytes)
+{
+    (void)to, (void)from, (void)n_bytes;
+    return EFAULT;
+}
+
+bool os_peeks_protected(void)
+{
+    return false;
 }

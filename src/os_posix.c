@@ -348,6 +348,16 @@ int os_write_back(void *at, size_t n_bytes)
     return n_bytes == 0 ? 0 : os_sync(at, n_bytes, GCMMAP_SYNC);
 }
 
+int os_protect(void *at, size_t n_bytes, unsigned access)
+{
+    int protection = protection_of(access), saved_errno = errno;
+    int error = outcome(mprotect(at, n_bytes, protection) != 0, saved_errno);
+
+    if (error == ENOMEM && give_up_spare_slot())
+        error = outcome(mprotect(at, n_bytes, protection) != 0, saved_errno);
+    return error;
+}
+
 int os_lock(void *at, size_t n_bytes)
 {
     int saved_errno = errno;

@@ -19,6 +19,7 @@
 /* On the stack: mincore(2) stores there, which it could not into write-protected memory. */
 #define PAGES_PER_QUESTION ((size_t)1024)
 
+/* At least one page is pinned. */
 typedef int operation(const struct region_pin *pin, void *arg);
 
 static int once(const void *p, size_t size, operation *operate, void *arg)
@@ -28,7 +29,8 @@ static int once(const void *p, size_t size, operation *operate, void *arg)
 
     if (error != 0)
         return error;
-    error = operate(&pin, arg);
+    if (pin.pages != NULL)
+        error = operate(&pin, arg);
     region_unpin(&pin);
     return error;
 }
@@ -58,7 +60,7 @@ static int fail(int error)
 
 static int sync_pages(const struct region_pin *pin, void *flags)
 {
-    return pin->pages != NULL ? os_sync(pin->pages, pin->n_bytes, *(unsigned *)flags) : 0;
+    return os_sync(pin->pages, pin->n_bytes, *(unsigned *)flags);
 }
 
 int gcmmap_sync(const void *p, size_t size, unsigned flags)
@@ -70,10 +72,68 @@ int gcmmap_sync(const void *p, size_t size, unsigned flags)
     return on_pages_of(p, size, sync_pages, &flags);
 }
 
+static int protect_pages(const struct region_pin *pin, void *access)
+{
+    int error = region_begin_protect(pin, *(unsigned *)access);
+
+    return error != 0 ? error : os_protect(pin->pages, pin->n_bytes, *(unsigned *)access);
+}
+
+int gcmmap_protect(const void *p, size_t size, unsigned access)
+{
+    if (access & ~(GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC))
+        return fail(EINVAL);
+    return on_pages_of(p, size, protect_pages, &access);
+}
+
+static int check_advice(int advice)
+{
+    /* A hole in the child would be anybody's; here the region, and the collector, own it. */
+    if (advice == GCMMAP_ADVISE_DONTFORK || advice == GCMMAP_ADVISE_DOFORK)
+        return ENOTSUP;
+    return (advice >= GCMMAP_ADVISE_NORMAL && advice <= GCMMAP_ADVISE_DONTNEED) ||
+                   (advice >= GCMMAP_ADVISE_FREE && advice <= GCMMAP_ADVISE_COLLAPSE) ||
+                   (advice >= GCMMAP_ADVISE_HWPOISON && advice <= GCMMAP_ADVISE_GUARD_REMOVE)
+               ? 0
+               : EINVAL;
+}
+
+static int advise_pages(const struct region_pin *pin, void *arg)
+{
+    int advice = *(int *)arg;
+
+    if (advice == GCMMAP_ADVISE_GUARD_INSTALL || advice == GCMMAP_ADVISE_HWPOISON)
+        region_expect_faults(pin);
+    return os_advise(pin->pages, pin->n_bytes, advice);
+}
+
+int gcmmap_advise(const void *p, size_t size, int advice)
+{
+    int error = check_advice(advice);
+
+    return error != 0 ? fail(error) : on_pages_of(p, size, advise_pages, &advice);
+}
+
+int gcmmap_prefetch(const void *p, size_t size)
+{
+    return gcmmap_advise(p, size, GCMMAP_ADVISE_WILLNEED);
+}
+
+static int unload_pages(const struct region_pin *pin, void *arg)
+{
+    (void)arg;
+    return os_unload(pin->pages, pin->n_bytes, !(pin->flags & GCMMAP_PRIVATE));
+}
+
+int gcmmap_unload(const void *p, size_t size)
+{
+    return on_pages_of(p, size, unload_pages, NULL);
+}
+
 static int lock_pages(const struct region_pin *pin, void *arg)
 {
     (void)arg;
-    return pin->pages != NULL ? os_lock(pin->pages, pin->n_bytes) : 0;
+    return os_lock(pin->pages, pin->n_bytes);
 }
 
 int gcmmap_lock(const void *p, size_t size)
@@ -84,7 +144,7 @@ int gcmmap_lock(const void *p, size_t size)
 static int unlock_pages(const struct region_pin *pin, void *arg)
 {
     (void)arg;
-    return pin->pages != NULL ? os_unlock(pin->pages, pin->n_bytes) : 0;
+    return os_unlock(pin->pages, pin->n_bytes);
 }
 
 int gcmmap_unlock(const void *p, size_t size)

@@ -77,6 +77,15 @@ int region_pin(const void *data, size_t n_bytes, struct region_pin *pin);
 void region_unpin(struct region_pin *pin);
 
 /*
+ * Before the access to pinned pages changes.  ENOTSUP: the collector changes it by itself
+ * (incremental mode), or could not trace what is protected against reading.
+ */
+int region_begin_protect(const struct region_pin *pin, unsigned access);
+
+/* Before pinned pages begin to fault: from now on the collector must be careful there. */
+void region_expect_faults(const struct region_pin *pin);
+
+/*
  * Changes of size, for regions with room; one at a time in each region.
  * EINVAL: not a handle; EBADF: closed; ENOTSUP: no room; ESTALE: its descriptor is gone.
  */

@@ -187,3 +187,28 @@ void region_unpin(struct region_pin *pin)
     collector_locked(unpin_locked, pin->region);
     collector_keep(pin->handle);
 }
+
+static void *set_may_be_protected(void *arg)
+{
+    ((struct region *)arg)->may_be_protected = true;
+    return NULL;
+}
+
+/* No collection is marking: it would hold the lock. */
+void region_expect_faults(const struct region_pin *pin)
+{
+    collector_locked(set_may_be_protected, pin->region);
+}
+
+int region_begin_protect(const struct region_pin *pin, unsigned access)
+{
+    bool readable = (access & (GCMMAP_READ | GCMMAP_WRITE)) != 0;
+
+    if (!pin->traced)
+        return 0;
+    if (collector_protects_traced_blocks() || (!readable && !os_peeks_protected()))
+        return ENOTSUP;
+    if (!readable)
+        region_expect_faults(pin);
+    return 0;
+}

@@ -29,14 +29,15 @@ struct region {
     bool pages_are_gone; /* ... one of which was successful */
     bool traced;
     bool of_file;
-    bool charged;        /* private and writable: its pages cost memory */
-    bool by_handle;      /* lies outside the heap; body.at is the handle's block */
-    bool resizing;       /* one thread is changing n_bytes, and has pinned it */
-    size_t n_bytes_next; /* what it is shrinking to; else n_bytes */
-    size_t room;         /* what n_bytes may grow to; 0: it has a fixed size */
-    struct os_file file; /* only with room, as the next two */
-    off_t offset;        /* of the first page in the file */
-    int fd;              /* -1: no file, or closed */
+    bool charged;          /* private and writable: its pages cost memory */
+    bool by_handle;        /* lies outside the heap; body.at is the handle's block */
+    bool resizing;         /* one thread is changing n_bytes, and has pinned it */
+    size_t n_bytes_next;   /* what it is shrinking to; else n_bytes */
+    size_t room;           /* what n_bytes may grow to; 0: it has a fixed size */
+    struct os_file file;   /* only with room, as the next two */
+    off_t offset;          /* of the first page in the file */
+    int fd;                /* -1: no file, or closed */
+    bool may_be_protected; /* against reading: some pages, once, by an operation */
     gcmmap_released released;
     void **released_data; /* a root; NULL: nobody wants to know, or knows already */
 };

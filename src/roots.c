@@ -21,20 +21,26 @@
 /* On the marker's stack: divides every page size. */
 #define BYTES_PER_COPY 4096u
 
-static void scan_copy(struct collector_marker *marker, const unsigned char *from, size_t n_bytes)
+static void scan_copy(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
+                      unsigned pages)
 {
     uintptr_t words[BYTES_PER_COPY / sizeof(uintptr_t)];
 
-    for (; n_bytes > 0; n_bytes -= sizeof words, from += sizeof words)
-        if (os_peek(words, from, sizeof words) == 0)
+    for (; n_bytes > 0; n_bytes -= sizeof words, from += sizeof words) {
+        int error = os_peek(words, from, sizeof words);
+
+        if (error != 0 && (pages & ROOTS_PROTECTED))
+            error = os_peek_protected(words, from, sizeof words);
+        if (error == 0)
             collector_mark_words(marker, words, (unsigned char *)words + sizeof words);
+    }
 }
 
 static void scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
                  unsigned pages)
 {
     if (pages & ROOTS_MAY_FAULT)
-        scan_copy(marker, from, n_bytes);
+        scan_copy(marker, from, n_bytes, pages);
     else
         collector_mark_words(marker, from, from + n_bytes);
 }

@@ -18,6 +18,9 @@ enum roots_pages {
     /* Some may be unreadable, because their file was truncated or because another thread is
        closing the region; these are passed over. */
     ROOTS_MAY_FAULT = 2,
+    /* Some may be protected against reading; they are read all the same where the system has
+       a way.  With the above. */
+    ROOTS_PROTECTED = 4,
 };
 
 /* In the mark hook: marks what the pages [from, from + n_bytes) point to. */

@@ -20,6 +20,7 @@ shell_tests = \
 
 # Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
 c_tests = \
+	tests/advice-reaches-the-kernel \
 	tests/any-pointer-finds-its-region \
 	tests/bad-input-changes-nothing \
 	tests/closed-slices-fault \
@@ -35,6 +36,8 @@ c_tests = \
 	tests/huge-pages-are-huge \
 	tests/locked-pages-stay-in-memory \
 	tests/mapping-flags-reach-the-kernel \
+	tests/operations-never-reopen-closed-regions \
+	tests/protection-follows-whole-pages \
 	tests/random-lives-of-regions \
 	tests/ranges-that-leave-a-region-are-refused \
 	tests/regions-by-handle-have-any-size \
@@ -50,6 +53,7 @@ c_tests = \
 	tests/synced-stores-are-on-disk \
 	tests/tracing-can-be-asked-for \
 	tests/truncated-slices-fault \
+	tests/unloaded-pages-lose-nothing \
 	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent \
 	tests/weak-references-are-never-wrong \

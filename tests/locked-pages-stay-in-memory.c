@@ -89,6 +89,27 @@ static int lock_under_limit(void *arg)
     return gcmmap_unlock(data, 3 * page) == 0 && locked_bytes() == 0 ? 0 : 7;
 }
 
+static __attribute__((noinline)) bool lock_one(void)
+{
+    gcmmap_region *region = gcmmap_alloc(2 * page, GCMMAP_POINTER_FREE);
+
+    return region != NULL && gcmmap_lock(gcmmap_data(region), 2 * page) == 0;
+}
+
+/* In a child: what is locked and garbage makes room for what is to be locked. */
+static int lock_garbage(void *arg)
+{
+    struct rlimit limit = { 40 * page, 40 * page };
+
+    (void)arg;
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || (geteuid() == 0 && setuid(65534) != 0))
+        return 1;
+    for (int i = 0; i < 300; i++)
+        if (!lock_one())
+            return 2;
+    return locked_bytes() <= 40 * page ? 0 : 3;
+}
+
 /* Behind the end of a file there is nothing to lock. */
 static void test_truncated(void)
 {
@@ -164,6 +185,8 @@ int main(void)
     test_lock();
     status = run_in_child(lock_under_limit, NULL);
     ok(status == 0, "more than the limit is ENOMEM, with a limit of 0 EPERM (%d)", status);
+    status = run_in_child(lock_garbage, NULL);
+    ok(status == 0, "but first what is garbage is unlocked (%d)", status);
     test_truncated();
     test_residency(0, "memory");
     test_residency(GCMMAP_BY_HANDLE, "memory by handle");

@@ -20,14 +20,24 @@ static int residency(const void *p, size_t size)
     return gcmmap_residency(p, size, NULL, 0, &n_resident);
 }
 
+static int protect(const void *p, size_t size)
+{
+    return gcmmap_protect(p, size, GCMMAP_READ);
+}
+
+static int advise(const void *p, size_t size)
+{
+    return gcmmap_advise(p, size, GCMMAP_ADVISE_RANDOM);
+}
+
 static const struct {
     const char *name;
     int (*call)(const void *p, size_t size);
 } operations[] = {
-    { "gcmmap_sync", sync_bytes },
-    { "gcmmap_lock", gcmmap_lock },
-    { "gcmmap_unlock", gcmmap_unlock },
-    { "gcmmap_residency", residency },
+    { "gcmmap_sync", sync_bytes },      { "gcmmap_lock", gcmmap_lock },
+    { "gcmmap_unlock", gcmmap_unlock }, { "gcmmap_residency", residency },
+    { "gcmmap_advise", advise },        { "gcmmap_prefetch", gcmmap_prefetch },
+    { "gcmmap_unload", gcmmap_unload }, { "gcmmap_protect", protect },
 };
 
 #define N_OPERATIONS (sizeof operations / sizeof *operations)
