@@ -59,8 +59,8 @@ int region_weaken(const gcmmap_region *handle, gcmmap_weak *weak);
 gcmmap_region *region_strengthen(const gcmmap_weak *weak);
 
 /*
- * Keeps the pages around some bytes of a region as they are: closing waits, and the region
- * does not die.  Not for long, and not while a user's code runs.
+ * Keeps the pages around some bytes of a region as they are: closing and shrinking wait, and
+ * the region does not die.  Not for long, and not while a user's code runs.
  */
 struct region_pin {
     unsigned char *pages; /* whole pages around the bytes; NULL if there are no bytes */

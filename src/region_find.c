@@ -135,17 +135,19 @@ struct pin_call {
 
 static int pin(struct region *region, const struct pin_call *call)
 {
-    size_t page = os_page_size(), at, first, end;
+    size_t at, first, end;
 
     if (region == NULL)
         return EINVAL;
     if (region->state != LIVE)
         return EBADF;
+    if (region->n_bytes_next < region->n_bytes)
+        return EAGAIN;
     at = (size_t)(call->data - region_data(region)); /* huge for a handle in front of the data */
     if (at > region->n_bytes || call->n_bytes > region->n_bytes - at)
         return ERANGE;
-    first = (region->head + at) & ~(page - 1);
-    end = (region->head + at + call->n_bytes + page - 1) & ~(page - 1);
+    first = (region->head + at) & ~(region->page - 1);
+    end = (region->head + at + call->n_bytes + region->page - 1) & ~(region->page - 1);
     *call->pin = (struct region_pin){ .flags = region->flags,
                                       .of_file = region->of_file,
                                       .traced = region->traced,
@@ -172,8 +174,12 @@ int region_pin(const void *data, size_t n_bytes, struct region_pin *result)
     struct pin_call call = { .data = data, .n_bytes = n_bytes, .pin = result };
 
     region_start();
-    collector_locked(pin_locked, &call);
-    return call.error;
+    for (;;) {
+        collector_locked(pin_locked, &call);
+        if (call.error != EAGAIN) /* it is shrinking, and waits for those at work there */
+            return call.error;
+        os_yield();
+    }
 }
 
 static void *unpin_locked(void *arg)

@@ -185,6 +185,11 @@ static int cut_file(const struct region *region, size_t n_bytes)
     return error;
 }
 
+static void *is_pinned_by_others(void *arg)
+{
+    return ((struct region *)arg)->n_pins > 1 ? arg : NULL;
+}
+
 static int shrink(struct resize *call, bool cut)
 {
     const struct region *region = call->region;
@@ -193,6 +198,9 @@ static int shrink(struct resize *call, bool cut)
     int error = 0;
 
     collector_locked(announce, call);
+    /* From now on nobody gets a pin; those under way may be on the pages that go. */
+    while (collector_locked(is_pinned_by_others, call->region) != NULL)
+        os_yield();
     if (region->body.writes_back && !cut)
         error = os_write_back(behind, n_behind);
     if (error == 0 && n_behind != 0)
