@@ -305,7 +305,14 @@ typedef struct {
     gcmmap_released released; /* called when the region's pages are gone, or NULL */
     void *data;               /* handed to it; kept alive by gcmmap until then, so it must
                                   not lead to the region */
-    size_t reserved[8];       /* zero; for later versions */
+    void *address;            /* of the page that holds the first byte; NULL: anywhere.  Only
+                                  with GCMMAP_BY_HANDLE: on the collector's heap only the
+                                  collector can say what is free.  An empty region has none */
+    const char *name;         /* what reports call it; copied.  NULL: its path, if there is
+                                  one.  /proc/self/maps shows that of anonymous memory, as
+                                  [anon:name], if the kernel can: 79 bytes of it, with _
+                                  in place of what the kernel does not accept */
+    size_t reserved[6];       /* zero; for later versions */
 } gcmmap_options;
 
 /**
@@ -314,7 +321,12 @@ typedef struct {
  *
  * \return  the handle, or NULL with errno set and nothing mapped; besides what the plain
  *          calls say:
- *   EINVAL     alignment is not a power of two; or something in reserved is not zero
+ *   EINVAL     alignment is not a power of two; address is not a multiple of alignment and
+ *              of the size of pages; or something in reserved is not zero
+ *   ENOTSUP    address, and flags lack GCMMAP_BY_HANDLE
+ *   EEXIST     something is mapped at address, or in the room behind it
+ *   EPERM      address is lower than the system allows
+ *   ENOMEM     address is higher than addresses go
  *   EOVERFLOW  room or alignment is larger than GCMMAP_SIZE_MAX, and flags lack
  *              GCMMAP_BY_HANDLE
  *   EMFILE     room, and the process has as many descriptors as it may

@@ -79,6 +79,16 @@ static int check_options(const gcmmap_options *options, unsigned flags,
         return EINVAL;
     if (is_too_large(options->room, flags) || is_too_large(options->alignment, flags))
         return EOVERFLOW;
+    if (options->address != NULL) {
+        size_t unit = options->alignment > os_page_size() ? options->alignment : os_page_size();
+
+        if (!(flags & GCMMAP_BY_HANDLE))
+            return ENOTSUP;
+        if ((uintptr_t)options->address % unit != 0)
+            return EINVAL;
+    }
+    request->address = options->address;
+    request->name = options->name;
     request->room = options->room;
     request->alignment = options->alignment;
     request->released = options->released;
@@ -94,7 +104,7 @@ static int check_huge_only(struct region_request *request)
         return ENOTSUP;
     if (request->alignment < request->page)
         request->alignment = request->page;
-    return 0;
+    return (uintptr_t)request->address % request->page != 0 ? EINVAL : 0;
 }
 
 /* The kernel can use huge pages where address and offset differ by whole ones. */
@@ -169,8 +179,9 @@ static int check_file(int fd, off_t offset, size_t *size, bool *direct)
     return ENODEV;
 }
 
-static int map(int fd, off_t offset, size_t size, unsigned flags, const gcmmap_options *options,
-               gcmmap_region **handle)
+/* path: NULL if it is not known. */
+static int map(int fd, const char *path, off_t offset, size_t size, unsigned flags,
+               const gcmmap_options *options, gcmmap_region **handle)
 {
     struct region_request request = { .mapping = { .fd = fd, .flags = flags },
                                       .traced = is_traced(flags) };
@@ -189,6 +200,8 @@ static int map(int fd, off_t offset, size_t size, unsigned flags, const gcmmap_o
     request.head = (size_t)(offset % (off_t)os_page_size());
     request.mapping.offset = offset - (off_t)request.head;
     request.n_bytes = size;
+    if (request.name == NULL)
+        request.name = path;
     return create(&request, handle);
 }
 
@@ -198,7 +211,7 @@ gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags
     int saved_errno = errno;
     gcmmap_region *handle = NULL;
 
-    (void)result_of(map(fd, offset, size, flags, options, &handle), saved_errno);
+    (void)result_of(map(fd, NULL, offset, size, flags, options, &handle), saved_errno);
     return handle;
 }
 
@@ -218,7 +231,7 @@ gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_o
     if (error == 0)
         error = os_open(path, writable, &fd);
     if (error == 0) {
-        error = map(fd, 0, GCMMAP_REST, flags, options, &handle);
+        error = map(fd, path, 0, GCMMAP_REST, flags, options, &handle);
         os_close(fd);
     }
     (void)result_of(error, saved_errno);

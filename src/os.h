@@ -58,10 +58,11 @@ size_t os_huge_page_size(unsigned flags);
 
 /* What to put somewhere. */
 struct os_mapping {
-    int fd;         /* -1: anonymous, zeroed */
-    off_t offset;   /* of the page in fd */
-    unsigned flags; /* GCMMAP_ ...: access, and how */
-    bool direct;    /* mapping this file never fails half-way: see os_map() */
+    int fd;           /* -1: anonymous, zeroed */
+    off_t offset;     /* of the page in fd */
+    unsigned flags;   /* GCMMAP_ ...: access, and how */
+    const char *name; /* for anonymous memory, where the system can show it; or NULL */
+    bool direct;      /* mapping this file never fails half-way: see os_map() */
 };
 
 /*
@@ -79,7 +80,10 @@ int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at);
  */
 int os_set_aside(size_t n_bytes, size_t alignment, size_t phase, void **at);
 
-/* The end of what the last two gave. */
+/* Inaccessible pages there; *at is the address then.  EEXIST: there are some pages. */
+int os_set_aside_at(void *address, size_t n_bytes, void **at);
+
+/* The end of what the last three gave. */
 int os_unmap(void *at, size_t n_bytes);
 
 /* Writes what was stored to the pages of a shared mapping to its file, and waits for it. */
@@ -87,9 +91,6 @@ int os_write_back(void *at, size_t n_bytes);
 
 /* Replaces the pages by inaccessible ones that cost no memory. */
 int os_vacate(void *at, size_t n_bytes);
-
-/* Puts inaccessible pages where there should be none.  EEXIST: there are some. */
-int os_guard_hole(void *at, size_t n_bytes);
 
 /* Replaces the pages by ordinary zeroed read-write memory. */
 int os_restore(void *at, size_t n_bytes);

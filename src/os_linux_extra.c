@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "gcmmap.h"
@@ -26,6 +27,13 @@
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+/* The kernel's ANON_VMA_NAME_MAX_LEN. */
+#define NAME_BYTES 80u
 
 int os_extra_flags(unsigned flags, int mmap_flags)
 {
@@ -56,6 +64,26 @@ static void populate_huge(void *at, size_t n_bytes, unsigned flags)
     (void)advise(at, n_bytes, copies ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
 
+/* Printable, without what has a meaning in /proc/self/maps: prctl(2). */
+static bool is_of_name(char c)
+{
+    return c > 0x1f && c < 0x7f && strchr("\\`$[]", c) == NULL;
+}
+
+/* A kernel that cannot show names is no error. */
+static void show_name(void *at, size_t n_bytes, const char *name)
+{
+    char shown[NAME_BYTES];
+    int saved_errno = errno;
+    size_t i;
+
+    for (i = 0; i < NAME_BYTES - 1 && name[i] != '\0'; i++)
+        shown[i] = is_of_name(name[i]) ? name[i] : '_';
+    shown[i] = '\0';
+    (void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, at, n_bytes, shown);
+    errno = saved_errno;
+}
+
 int os_extra_finish(void *at, size_t n_bytes, const struct os_mapping *what)
 {
     int error = 0;
@@ -65,6 +93,8 @@ int os_extra_finish(void *at, size_t n_bytes, const struct os_mapping *what)
         if (what->flags & GCMMAP_POPULATE)
             populate_huge(at, n_bytes, what->flags);
     }
+    if (what->name != NULL && what->fd < 0)
+        show_name(at, n_bytes, what->name);
     if (what->flags & GCMMAP_NO_FORK)
         error = advise(at, n_bytes, MADV_DONTFORK);
     if (error == 0 && (what->flags & GCMMAP_NO_DUMP))

@@ -197,7 +197,8 @@ static int flags_of(const struct os_mapping *what)
 /* What most mappings do without, and without its system calls. */
 static int finish(void *at, size_t n_bytes, const struct os_mapping *what)
 {
-    int error = what->flags & BEYOND_MMAP ? os_extra_finish(at, n_bytes, what) : 0;
+    bool is_named = what->name != NULL && what->fd < 0;
+    int error = (what->flags & BEYOND_MMAP) || is_named ? os_extra_finish(at, n_bytes, what) : 0;
 
     return error == 0 && (what->flags & GCMMAP_LOCK) ? os_lock(at, n_bytes) : error;
 }
@@ -265,6 +266,23 @@ int os_set_aside(size_t n_bytes, size_t alignment, size_t phase, void **at)
     return 0;
 }
 
+int os_set_aside_at(void *address, size_t n_bytes, void **at)
+{
+    int saved_errno = errno;
+    /* Kernels that do not know MAP_FIXED_NOREPLACE take the address as a wish. */
+    void *start = mmap(address, n_bytes, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    int error = outcome(start == MAP_FAILED, saved_errno);
+
+    if (error == 0 && start != address) {
+        (void)munmap(start, n_bytes);
+        error = EEXIST;
+    }
+    if (error == 0)
+        *at = start;
+    return error;
+}
+
 int os_unmap(void *at, size_t n_bytes)
 {
     int saved_errno = errno;
@@ -308,21 +326,6 @@ int os_vacate(void *at, size_t n_bytes)
     if (error == 0)
         keep_spare_slot();
     errno = saved_errno;
-    return error;
-}
-
-int os_guard_hole(void *at, size_t n_bytes)
-{
-    int saved_errno = errno;
-    /* Kernels that do not know MAP_FIXED_NOREPLACE take the address as a wish. */
-    void *start = mmap(at, n_bytes, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-    int error = outcome(start == MAP_FAILED, saved_errno);
-
-    if (error == 0 && start != at) {
-        (void)munmap(start, n_bytes);
-        error = EEXIST;
-    }
     return error;
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "collector.h"
 #include "outside.h"
@@ -107,6 +108,12 @@ static void mark_block(void *block, struct collector_marker *marker)
         roots_scan(marker, region->body.start + from, to - from, pages_of(region));
 }
 
+void region_free(struct region *region)
+{
+    free(region->name);
+    free(region);
+}
+
 /* ---- release -------------------------------------------------------------- */
 
 static void *count_released(void *arg)
@@ -145,7 +152,7 @@ void region_drain(void)
         next = released->next;
         region_close_file(region->fd, &region->file);
         region_tell_released(region);
-        free(region);
+        region_free(region);
     }
 }
 
@@ -320,10 +327,12 @@ static int map_outside(struct region *region, const struct region_request *reque
         return ENOMEM;
     body->n_covered = region_page_bytes(region);
     body->n_outside = round_to_pages(n_bytes);
-    if (body->n_outside == body->n_covered && request->alignment == 0) {
+    if (body->n_outside == body->n_covered && request->alignment == 0 && !request->address) {
         error = os_map_anywhere(body->n_covered, mapping, &start);
     } else {
-        error = os_set_aside(body->n_outside, request->alignment, request->phase, &start);
+        error = request->address != NULL
+                    ? os_set_aside_at(request->address, body->n_outside, &start)
+                    : os_set_aside(body->n_outside, request->alignment, request->phase, &start);
         if (error == 0 && body->n_covered != 0)
             error = os_map(start, body->n_covered, mapping);
         if (error != 0 && start != NULL)
@@ -358,6 +367,7 @@ static int try_to_map(struct region *region, const struct region_request *reques
     if (request->page != 0)
         n_bytes = (n_bytes + request->page - 1) & ~(request->page - 1);
     mapping.flags = region_map_flags(region);
+    mapping.name = region->name;
     region->body.at = NULL;
     error = region->by_handle ? map_outside(region, request, &mapping, n_bytes)
                               : map_inside(region, request, &mapping, n_bytes);
@@ -395,7 +405,14 @@ static void free_record(struct region *region)
     region_close_file(region->fd, &region->file);
     if (region->released_data != NULL)
         collector_free_root(region->released_data);
-    free(region);
+    region_free(region);
+}
+
+static int keep_name(struct region *region, const struct region_request *request)
+{
+    if (request->name != NULL)
+        region->name = strdup(request->name);
+    return request->name != NULL && region->name == NULL ? ENOMEM : 0;
 }
 
 static struct region *new_record(const struct region_request *request)
@@ -452,6 +469,8 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
         return ENOMEM;
     region_start();
     error = is_refused_by_collector(region, request) ? ENOTSUP : keep_file(region, request);
+    if (error == 0)
+        error = keep_name(region, request);
     if (error == 0 && !prepare_release(region, request))
         error = ENOMEM;
     if (error == 0 && (!region->by_handle || (error = outside_prepare()) == 0)) {

@@ -41,6 +41,8 @@ struct region_request {
     size_t alignment;          /* of the first page: a power of two, or 0 ... */
     size_t phase;              /* ... a multiple of which it lies this far behind */
     size_t page;               /* what is mapped is a multiple of; 0: of os_page_size() */
+    void *address;             /* of the first page; NULL: anywhere */
+    const char *name;          /* or NULL */
     bool traced;
     gcmmap_released released; /* or NULL */
     void *data;               /* for it */

@@ -140,7 +140,7 @@ static int close_now(gcmmap_region *handle, bool for_good)
     if (call.is_last)
         region_tell_released(call.region);
     if (for_good && call.error == 0)
-        free(call.region);
+        region_free(call.region);
     collector_keep(handle);
     return call.error;
 }
@@ -161,8 +161,10 @@ int region_unmap_now(gcmmap_region *handle)
  */
 static void guard_hole(struct region *region)
 {
-    int error =
-        region->body.n_covered == 0 ? 0 : os_guard_hole(region->body.start, region->body.n_covered);
+    void *start;
+    int error = region->body.n_covered == 0
+                    ? 0
+                    : os_set_aside_at(region->body.start, region->body.n_covered, &start);
 
     region->body.n_covered = 0;
     region->body.writes_back = false;

@@ -141,6 +141,7 @@ static unsigned char *pages_behind(const struct region *region, size_t n_bytes, 
 static int map_pages(const struct region *region, size_t from, size_t to)
 {
     struct os_mapping mapping = { .fd = region->fd,
+                                  .name = region->name,
                                   .offset = region->offset + (off_t)from,
                                   .flags = region_map_flags(region),
                                   .direct = region->file.type == OS_FILE_REGULAR };

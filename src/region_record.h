@@ -38,6 +38,7 @@ struct region {
     off_t offset;          /* of the first page in the file */
     int fd;                /* -1: no file, or closed */
     bool may_be_protected; /* against reading: some pages, once, by an operation */
+    char *name;            /* malloc'ed, or NULL */
     gcmmap_released released;
     void **released_data; /* a root; NULL: nobody wants to know, or knows already */
 };
@@ -76,6 +77,9 @@ struct region *region_with(const gcmmap_region *handle);
 
 /* Lock held.  Counts it in or out, with sign 1 or -1. */
 void region_count_live(const struct region *region, ptrdiff_t sign);
+
+/* Lock not held; nobody else knows it. */
+void region_free(struct region *region);
 
 /* With what GCMMAP_ flags its pages are to be mapped. */
 unsigned region_map_flags(const struct region *region);

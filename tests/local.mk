@@ -29,6 +29,7 @@ c_tests = \
 	tests/failed-closing-changes-nothing \
 	tests/failed-releases-are-made-up-for \
 	tests/files-are-mapped-exactly \
+	tests/fixed-addresses-are-honoured-or-refused \
 	tests/finalizers-read-their-slice \
 	tests/forked-children-see-holes-as-closed \
 	tests/forked-children-use-and-drop-regions \
@@ -36,6 +37,7 @@ c_tests = \
 	tests/huge-pages-are-huge \
 	tests/locked-pages-stay-in-memory \
 	tests/mapping-flags-reach-the-kernel \
+	tests/names-are-shown \
 	tests/operations-never-reopen-closed-regions \
 	tests/protection-follows-whole-pages \
 	tests/random-lives-of-regions \
