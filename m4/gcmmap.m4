@@ -54,3 +54,31 @@ AC_MSG_RESULT([$uncleared_kinds])
 AS_IF([test $uncleared_kinds = yes], [traced_kind_is_cleared=0], [traced_kind_is_cleared=1])
 AC_DEFINE_UNQUOTED([TRACED_KIND_IS_CLEARED], [$traced_kind_is_cleared],
   [Whether the collector has to clear new traced blocks])])
+
+# GCMMAP_CHECK_GUILE: HAVE_GUILE says whether the Guile module is built.  It goes to Guile's own
+# directories if they lie below our prefix, and to the like of them below it otherwise.
+AC_DEFUN([GCMMAP_CHECK_GUILE],
+[AC_ARG_WITH([guile],
+  [AS_HELP_STRING([--without-guile], [leave out the Guile module (default: if Guile 3.0 is there)])],
+  [], [with_guile=check])
+have_guile=no
+AS_IF([test "x$with_guile" != xno],
+  [PKG_CHECK_MODULES([GUILE], [guile-3.0], [have_guile=yes],
+    [AS_IF([test "x$with_guile" = xyes], [AC_MSG_ERROR([no Guile 3.0 (guile-3.0-dev)])],
+      [AC_MSG_NOTICE([no Guile 3.0 (guile-3.0-dev): its module is left out])])])])
+AS_IF([test $have_guile = yes], [
+  # Its headers are not ours to warn about.
+  GUILE_CFLAGS=`AS_ECHO(["$GUILE_CFLAGS"]) | sed 's/-I/-isystem /g'`
+  PKG_CHECK_VAR([GUILE], [guile-3.0], [guile])
+  PKG_CHECK_VAR([GUILD], [guile-3.0], [guild])
+  guileextensiondir='${libdir}/guile/3.0/extensions'
+  guilesitedir='${datadir}/guile/site/3.0'
+  guileccachedir='${libdir}/guile/3.0/site-ccache'
+  AS_IF([test "x$prefix" = "x`$PKG_CONFIG --variable=prefix guile-3.0`"], [
+    guileextensiondir=`$PKG_CONFIG --variable=extensiondir guile-3.0`
+    guilesitedir=`$PKG_CONFIG --variable=sitedir guile-3.0`
+    guileccachedir=`$PKG_CONFIG --variable=siteccachedir guile-3.0`])])
+AC_SUBST([guileextensiondir])
+AC_SUBST([guilesitedir])
+AC_SUBST([guileccachedir])
+AM_CONDITIONAL([HAVE_GUILE], [test $have_guile = yes])])

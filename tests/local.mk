@@ -1,15 +1,18 @@
 # Tests: one file for one behaviour, named by a sentence; TAP.
 
-TEST_EXTENSIONS = .sh
+TEST_EXTENSIONS = .sh .scm
 AM_TESTS_ENVIRONMENT = top_srcdir='$(top_srcdir)' top_builddir='$(top_builddir)' CC='$(CC)'; \
-	export top_srcdir top_builddir CC;
+	GUILE='$(GUILE)'; export top_srcdir top_builddir CC GUILE;
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(SHELL)
+SCM_LOG_DRIVER = $(LOG_DRIVER)
+SCM_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-guile.sh
 
 check_PROGRAMS = $(c_tests)
-TESTS = $(c_tests) $(shell_tests)
+TESTS = $(c_tests) $(shell_tests) $(guile_tests)
 EXTRA_DIST += $(shell_tests) tests/live.h tests/run-again.sh tests/smaps.h tests/tap.h
+EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
 
 shell_tests = \
 	tests/examples-do-what-they-say.sh \
@@ -17,6 +20,13 @@ shell_tests = \
 	tests/incremental-collection-changes-nothing.sh \
 	tests/libraries-export-only-the-interface.sh \
 	tests/parallel-marking-changes-nothing.sh
+
+# Skipped where the library was built without Guile.
+guile_tests = \
+	tests/guile-bytevectors-keep-their-mapping.scm \
+	tests/guile-forgotten-mappings-go.scm \
+	tests/guile-ports-and-posix-names-work.scm \
+	tests/guile-raises-instead-of-crashing.scm
 
 # Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
 c_tests = \

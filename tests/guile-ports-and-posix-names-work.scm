@@ -1,0 +1,111 @@
+;;; Text, ports, stores, and the calls by their POSIX names.
+;;; SPDX-License-Identifier: MIT
+
+(use-modules (gcmmap) (gcmmap mmap) (guile tap) (ice-9 binary-ports) (ice-9 rdelim)
+             (ice-9 textual-ports) (rnrs bytevectors))
+
+(define (write-text path text)
+  (call-with-output-file path (lambda (port) (display text port)) #:encoding "UTF-8"))
+(define (file-text path)
+  (call-with-input-file path get-string-all #:encoding "UTF-8"))
+
+(define path (let* ((port (mkstemp! (string-copy "/tmp/gcmmap-guile-XXXXXX")))
+                    (path (port-filename port)))
+               (close-port port)
+               path))
+
+(write-text path "Grüße\nαβγ\nend\n")
+(define bytes (map-file path))
+(is (mapped->string bytes) "Grüße\nαβγ\nend\n" "UTF-8 is decoded")
+(is (mapped->string bytes 8 14) "αβγ" "and parts of it")
+(is (mapped->string bytes 2 4 #:encoding "ISO-8859-1") "\u00c3\u00bc" "and other encodings")
+(let ((port (open-mapped-port bytes #:encoding "UTF-8")))
+  (is (read-line port) "Grüße" "a text port reads lines")
+  (is (read-char port) #\α "and characters")
+  (seek port -4 SEEK_END)
+  (is (get-string-all port) "end\n" "and seeks")
+  (ok (eof-object? (read-char port)) "and ends"))
+(let ((port (open-mapped-port bytes)))
+  (is (get-bytevector-all port) (bytevector-copy bytes) "a binary port reads bytes"))
+
+;; More than any buffer.
+(with-file 5 300000
+  (lambda (path)
+    (let ((port (open-mapped-port (map-file path))))
+      (ok (has-bytes? (get-bytevector-all port) 5) "ports read large files"))))
+
+;; Stores: shared, private, through slices and ports.
+(define shared (map-file path #:write? #t))
+(bytevector-u8-set! (mapped-slice shared 15 3) 0 (char->integer #\E))
+(sync-mapping (mapped-slice shared 15 1))
+(is (file-text path) "Grüße\nαβγ\nEnd\n" "stores reach the file")
+(is (mapped->string bytes 15 18) "End" "and other mappings")
+(define private (map-file path #:write? #t #:private? #t))
+(bytevector-fill! private 46)
+(is (file-text path) "Grüße\nαβγ\nEnd\n" "private stores do not")
+(let ((port (open-mapped-port shared #:mode "r+")))
+  (seek port 15 SEEK_SET)
+  (put-string port "END")
+  (force-output port)
+  (is (file-text path) "Grüße\nαβγ\nEND\n" "ports write")
+  (seek port 0 SEEK_SET)
+  (is (get-u8 port) (char->integer #\G) "and read again")
+  (seek port 0 SEEK_END)
+  (raises 'system-error "but not past the end"
+          (lambda () (put-string port "x") (force-output port)) ENOSPC)
+  (false-if-exception (close-port port)))
+(let ((port (open-file path "r+")))
+  (is (utf8->string (map-port port #:offset 15 #:size 3)) "END" "ports of files can be mapped")
+  (let ((bytes (map-port (fileno port) #:write? #t)))
+    (close-port port)
+    (bytevector-u8-set! bytes 15 (char->integer #\e))
+    (is (mapped->string shared 15 18) "eND" "and descriptors, and closed afterwards")))
+(let ((memory (map-memory 100000)))
+  (ok (= 0 (bytevector-u8-ref memory 99999)) "fresh memory is zero")
+  (bytevector-fill! memory 1)
+  (is (bytevector-u8-ref (mapped-slice memory 99999) 0) 1 "and can be written"))
+
+;; By their POSIX names.
+(define fd (open-fdes path O_RDWR))
+(let ((bytes (mmap 0 3 (logior PROT_READ PROT_WRITE) MAP_SHARED fd 15)))
+  (is (utf8->string bytes) "eND" "mmap with an odd offset")
+  (bytevector-u8-set! bytes 0 (char->integer #\E))
+  (msync bytes)
+  (msync (mmap-slice bytes 1 1) MS_ASYNC)
+  (is (file-text path) "Grüße\nαβγ\nEND\n" "msync of any range")
+  (let ((slice (mmap-slice bytes 1)))
+    (munmap bytes)
+    (is (bytevector-length slice) 0 "munmap leaves empty bytevectors")
+    (munmap slice))
+  (raises 'mapping-closed "msync after munmap" (lambda () (msync bytes))))
+(raises 'wrong-type-arg "read-only means read-only"
+        (lambda () (bytevector-u8-set! (mmap #f #f PROT_READ MAP_PRIVATE fd) 0 1)))
+(is (bytevector-length (mmap 0 10000)) 10000 "mmap of memory")
+(is (bytevector-length (mmap/search 0 10000)) 10000 "mmap/search of memory")
+(define-syntax-rule (refused name expression)
+  (raises 'misc-error name (lambda () expression)))
+(refused "no fixed addresses" (mmap 4096 10))
+(refused "no unknown flags" (mmap 0 10 PROT_READ 4096))
+(refused "no unknown protection" (mmap 0 10 64))
+(refused "no memory without access" (mmap 0 10 PROT_NONE))
+(refused "msync knows its flags" (msync shared 64))
+(is (utf8->string (mmap/search 0 3 PROT_READ MAP_SHARED fd 15)) "END" "mmap/search of a file")
+(raises 'system-error "no range behind the end"
+        (lambda () (mmap 0 3 PROT_READ MAP_SHARED fd 100000)) ENXIO)
+(raises 'wrong-type-arg "munmap of something else" (lambda () (munmap #vu8(1))))
+(close-fdes fd)
+(delete-file path)
+
+;; Every procedure says what it does.
+(for-each
+ (lambda (name)
+   (let* ((module (resolve-interface name)))
+     (module-for-each
+      (lambda (name variable)
+        (let ((value (variable-ref variable)))
+          (when (procedure? value)
+            (ok (procedure-documentation value) (simple-format #f "~a is documented" name)))))
+      module)))
+ '((gcmmap) (gcmmap mmap)))
+
+(finish)
