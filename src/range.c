@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "gcmmap.h"
@@ -153,6 +154,7 @@ int gcmmap_unlock(const void *p, size_t size)
 }
 
 struct residency {
+    uintptr_t from, to;   /* the bytes */
     unsigned char *pages; /* NULL: not wanted */
     size_t n_pages;       /* that there is room for */
     size_t n_resident;
@@ -161,14 +163,18 @@ struct residency {
 static int ask_residency(const struct region_pin *pin, void *arg)
 {
     struct residency *residency = arg;
-    size_t page = os_page_size(), n_pages = pin->n_bytes / page;
+    /* Not the pinned ones: those are larger where all are huge, and the answer is not. */
+    size_t page = os_page_size();
+    size_t n_before = (residency->from - (uintptr_t)pin->pages) / page;
+    unsigned char *start = pin->pages + n_before * page;
+    size_t n_pages = (residency->to - (uintptr_t)start + page - 1) / page;
     unsigned char resident[PAGES_PER_QUESTION];
     int error = residency->pages != NULL && residency->n_pages < n_pages ? ERANGE : 0;
 
     residency->n_resident = 0;
     for (size_t done = 0, n; error == 0 && done < n_pages; done += n) {
         n = n_pages - done < sizeof resident ? n_pages - done : sizeof resident;
-        error = os_residency(pin->pages + done * page, n, resident);
+        error = os_residency(start + done * page, n, resident);
         for (size_t i = 0; error == 0 && i < n; i++)
             residency->n_resident += resident[i];
         if (error == 0 && residency->pages != NULL)
@@ -180,7 +186,7 @@ static int ask_residency(const struct region_pin *pin, void *arg)
 int gcmmap_residency(const void *p, size_t size, unsigned char *pages, size_t n_pages,
                      size_t *n_resident)
 {
-    struct residency residency = { pages, n_pages, 0 };
+    struct residency residency = { (uintptr_t)p, (uintptr_t)p + size, pages, n_pages, 0 };
     int result = on_pages_of(p, size, ask_residency, &residency);
 
     if (result == 0 && n_resident != NULL)

@@ -176,6 +176,7 @@ static void one_huge(unsigned flags)
 
 static void test_only(void)
 {
+    unsigned char resident = 0;
     gcmmap_region *region;
     unsigned char *data;
 
@@ -194,6 +195,16 @@ static void test_only(void)
     data = gcmmap_data(region);
     ok(data != NULL && data[0] == 0 && fault_of_access(data + HUGE_SIZE, false) == SIGSEGV,
        "a page for 100 bytes, and the guard behind it");
+    ok(gcmmap_protect(data + 99, 1, GCMMAP_READ) == 0 &&
+           fault_of_access(data + HUGE_SIZE - 1, true) == SIGSEGV &&
+           gcmmap_protect(data + 99, 1, GCMMAP_WRITE) == 0 &&
+           fault_of_access(data + HUGE_SIZE - 1, true) == 0,
+       "one byte is protected with the whole page");
+    ok(gcmmap_lock(data + 50, 1) == 0 && gcmmap_unlock(data + 50, 1) == 0 &&
+           gcmmap_advise(data + 50, 1, GCMMAP_ADVISE_DONTDUMP) == 0,
+       "and locked, and advised about");
+    ok(gcmmap_residency(data + 50, 50, &resident, 1, NULL) == 0 && resident == 1,
+       "asking for its residency takes no more room than else");
     need(gcmmap_unmap_now(region) == 0, "unmap");
     region = gcmmap_alloc(0, GCMMAP_HUGE_ONLY);
     ok(gcmmap_data(region) != NULL && gcmmap_size(region) == 0, "none for an empty region");
