@@ -383,6 +383,59 @@ static void write_shared(struct world *world, unsigned slot)
     start[at] = world->shared[life->offset + at] = (unsigned char)random_below(world, 256);
 }
 
+/* The access as it was mapped. */
+static unsigned access_of(const struct life *life)
+{
+    return life->nature == READ_FILE ? GCMMAP_READ : GCMMAP_WRITE;
+}
+
+static int operate(const struct life *life, uint64_t what, unsigned char *p, size_t n)
+{
+    switch (what) {
+    case 0:
+        return gcmmap_sync(p, n, GCMMAP_ASYNC);
+    case 1:
+        return gcmmap_advise(p, n, GCMMAP_ADVISE_RANDOM);
+    case 2:
+        return gcmmap_prefetch(p, n);
+    case 3:
+        return gcmmap_unload(p, n);
+    case 4:
+        return gcmmap_lock(p, n) != 0 ? -1 : gcmmap_unlock(p, n);
+    case 5:
+        return gcmmap_residency(p, n, NULL, 0, NULL);
+    case 6: /* its contents are traced all the same, until the next time */
+        return gcmmap_protect(p, n, 0) != 0 ? -1 : ((void)gcmmap_collect(), 0);
+    default:
+        return gcmmap_protect(p, n, access_of(life));
+    }
+}
+
+/* Something that changes no contents, to some of the bytes. */
+static __attribute__((noinline)) void operate_on(struct world *world, unsigned slot)
+{
+    struct life *life = world->slots[slot].life;
+    unsigned char *start = world->pointers[slot] - world->slots[slot].offset;
+    size_t from = random_below(world, life->n_bytes + 1);
+    size_t n =
+        random_below(world, (life->n_bytes - from < 30000 ? life->n_bytes - from : 30000) + 1);
+    uint64_t what = random_below(world, 8);
+    int result, wanted = life->is_closed ? EBADF : 0;
+
+    /* One collection for each would take too long. */
+    if (what == 6 && random_below(world, 50) != 0)
+        what = 7;
+    if (what >= 6 && !life->is_closed && n > 0 && life->nature != POINTER_FREE_MEMORY &&
+        kernel_cannot_store() && (life->nature == MEMORY || life->nature == PRIVATE_FILE))
+        wanted = ENOTSUP;
+    errno = 0;
+    result = operate(life, what, start + from, n);
+    if (result != (wanted == 0 ? 0 : -1) || errno != wanted)
+        complain(&world->n_errors, strerror(errno), life, (size_t)what);
+    if (what == 6 && result == 0 && gcmmap_protect(start + from, n, access_of(life)) != 0)
+        complain(&world->n_errors, "gcmmap_protect", life, from);
+}
+
 static __attribute__((noinline)) void close_one(struct world *world, unsigned slot)
 {
     struct life *life = world->slots[slot].life;
@@ -436,6 +489,8 @@ static void one_event(struct world *world)
         close_one(world, slot);
     else if (what < 820)
         unmap_one(world, slot);
+    else if (what < 850)
+        operate_on(world, slot);
     else if (what < 996)
         set_slot(world, slot, NULL, NULL, 0);
     else if (what < 998)
