@@ -105,9 +105,9 @@ typedef struct {
  * region itself is reachable, no longer.  Other regions are not.
  *
  * In a traced region a pointer at any address that is a multiple of its size counts, as
- * it would in an object of GC_MALLOC.  A collection reads those pages only that this process
- * has written to (and the others of its kind: /proc/self/pagemap tells; where there is no
- * such file it reads all that is in memory, or all).  So large and sparse regions cost little.
+ * it would in an object of GC_MALLOC.  A collection reads only those pages that this process
+ * has written to: /proc/self/pagemap tells which.  (Where it cannot be read, all that is in
+ * memory; or, if there is swap, all.)  So large and sparse regions cost little.
  * With GCMMAP_TRACED on a shared or a read-only mapping it reads all of it, each time, and so
  * brings the whole file into memory.  Pages that cannot be read, because of a guard or because
  * the file has been truncated meanwhile, are passed over, and keep nothing.
@@ -123,7 +123,8 @@ typedef struct {
  * collection about 0.25 ms.  With GCMMAP_BY_HANDLE only the handle keeps the region:
  * pointers into it do NOT count, and a slice that outlives the last handle faults, or
  * sees what is mapped there next.  So keep the handle beside each slice.
- * In return the region may have any size, and costs what mmap(2) costs.
+ * In return the region may have any size, and costs what mmap(2) costs.  (A traced region lies
+ * in the collector's heap all the same if collections are incremental by then, and has to fit.)
  */
 #define GCMMAP_BY_HANDLE 0x40u
 

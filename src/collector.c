@@ -20,7 +20,7 @@
 #include "os.h"
 
 static const struct collector_hooks *hooks;
-static unsigned plain_kind, traced_kind;
+static unsigned plain_kind, traced_kind, ticket_kind;
 
 static int GC_CALLBACK refuse_to_be_reclaimed(void *block)
 {
@@ -51,6 +51,44 @@ static struct GC_ms_entry *mark_traced_block(GC_word *block, struct GC_ms_entry 
     return marker.top;
 }
 
+/* ---- tickets: objects that are never reclaimed, pushed by hand ------------- */
+
+static struct GC_ms_entry *call_ticket(GC_word *ticket, struct GC_ms_entry *top,
+                                       struct GC_ms_entry *limit, GC_word env)
+{
+    struct collector_marker marker = { top, limit };
+
+    (void)env;
+    hooks->ticket_called(*ticket, &marker);
+    return marker.top;
+}
+
+static int GC_CALLBACK refuse_to_reclaim_ticket(void *ticket)
+{
+    hooks->ticket_idle(*(GC_word *)ticket);
+    return 1;
+}
+
+void collector_push_ticket(struct collector_marker *marker, void *ticket)
+{
+    /* Marked it may well be already: pushed all the same. */
+    GC_clear_mark_bit(ticket);
+    marker->top = GC_MARK_AND_PUSH(ticket, marker->top, marker->limit, NULL);
+}
+
+/* ---- the world ------------------------------------------------------------- */
+
+static GC_on_collection_event_proc host_event;
+
+/* Where the host has set its own after us we are not called, and nothing is lost but time. */
+static void GC_CALLBACK note_event(GC_EventType event)
+{
+    if (host_event != 0)
+        host_event(event);
+    if (event == GC_EVENT_POST_STOP_WORLD || event == GC_EVENT_PRE_START_WORLD)
+        os_world_is_stopped(event == GC_EVENT_POST_STOP_WORLD);
+}
+
 void collector_start(const struct collector_hooks *h)
 {
     hooks = h;
@@ -60,6 +98,10 @@ void collector_start(const struct collector_hooks *h)
     /* Not cleared: that would touch every page of memory that is about to be replaced. */
     traced_kind = GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(mark_traced_block), 0),
                               0, TRACED_KIND_IS_CLEARED);
+    ticket_kind = GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(call_ticket), 0), 0, 1);
+    GC_register_disclaim_proc((int)ticket_kind, refuse_to_reclaim_ticket, 0);
+    host_event = GC_get_on_collection_event();
+    GC_set_on_collection_event(note_event);
     GC_register_disclaim_proc((int)plain_kind, refuse_to_be_reclaimed, 0);
     GC_register_disclaim_proc((int)traced_kind, refuse_to_be_reclaimed, 0);
 }
@@ -152,6 +194,19 @@ void *collector_new_block(size_t n_bytes, bool traced)
     return block;
 }
 
+void *collector_new_ticket(size_t number)
+{
+    GC_word *ticket;
+
+    begin_request();
+    /* A block of its own: mark bits of small objects share words. */
+    ticket = GC_generic_malloc(COLLECTOR_BLOCK_ALIGNMENT - 1, (int)ticket_kind);
+    end_request();
+    if (ticket != NULL)
+        *ticket = number;
+    return ticket;
+}
+
 void collector_free_block(void *block)
 {
     GC_free(block);
@@ -205,7 +260,8 @@ static void GC_CALLBACK count_object(void *object, size_t n_bytes, void *data)
         walk->page = (uintptr_t)object & ~(COLLECTOR_BLOCK_ALIGNMENT - 1);
         walk->kind = GC_get_kind_and_size(object, NULL);
     }
-    if (walk->kind == (int)plain_kind || walk->kind == (int)traced_kind)
+    if (walk->kind == (int)plain_kind || walk->kind == (int)traced_kind ||
+        walk->kind == (int)ticket_kind)
         return;
     if (walk->kind == walk->atomic_kind)
         walk->usage->atomic += n_bytes;
@@ -356,6 +412,11 @@ void collector_want_finalization_point(void)
             atomic_fetch_sub(&n_sentinels, 1);
     }
     end_request();
+}
+
+bool collector_is_incremental(void)
+{
+    return GC_is_incremental_mode() != 0;
 }
 
 bool collector_protects_traced_blocks(void)

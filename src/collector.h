@@ -40,6 +40,13 @@ struct collector_hooks {
      */
     void (*mark)(void *block, struct collector_marker *marker);
 
+    /*
+     * A ticket's turn has come, see collector_push_ticket(); as mark.  And at the end of a
+     * collection in which it was not pushed; as unreached.
+     */
+    void (*ticket_called)(size_t number, struct collector_marker *marker);
+    void (*ticket_idle)(size_t number);
+
     /* After a collection, where the host lets finalizers run.  No lock held. */
     void (*finalization_point)(void);
 
@@ -123,6 +130,9 @@ void collector_collect(void);
  */
 void collector_want_finalization_point(void);
 
+/* Whether it collects in small steps, and looks only at what has changed meanwhile. */
+bool collector_is_incremental(void);
+
 /*
  * Whether the collector finds out by write protection which traced pages change
  * (incremental mode without the kernel's soft-dirty bits).  Memory put on a traced
@@ -135,6 +145,18 @@ void collector_mark_words(struct collector_marker *marker, const void *from, con
 
 /* In the mark hook: one pointer to a block. */
 void collector_mark_pointer(struct collector_marker *marker, void *block);
+
+/*
+ * Tickets: work of the mark hook that is put off, so that it never pushes more than the mark
+ * stack has room for, and other markers can take it over.  What is pushed after a ticket is
+ * marked first.
+ *
+ * Lock not held.  A new one, which lives for ever; NULL: no memory.
+ */
+void *collector_new_ticket(size_t number);
+
+/* In the mark hook.  Calls ticket_called(number) at least once more in this collection. */
+void collector_push_ticket(struct collector_marker *marker, void *ticket);
 
 /* Keeps a pointer in sight of the collector up to here. */
 void collector_keep(const void *pointer);

@@ -124,12 +124,25 @@ int os_residency(void *at, size_t n_pages, unsigned char *resident);
 void *os_open_gap(size_t n_bytes);
 void os_close_gap(void *gap);
 
+/* Pages next to each other. */
+struct os_range {
+    uintptr_t from, to;
+    bool may_fault; /* reading them may (they are swapped out, or only look like that) */
+};
+
 /*
- * Pages of a private mapping that hold anything written by this process.
- * written[i] is set for each of the n_pages; ENOTSUP where the system does not
- * tell.  Async-signal-safe, allocates nothing: runs while the world is stopped.
+ * Those of the private pages [*from, to) that hold anything written by this process; all of
+ * them where the system does not tell.  Returns the number of ranges, the first n_most > 0 in
+ * order, and in *from how far it looked: to the end if there are fewer.  Brings nothing into
+ * memory, allocates nothing: runs while the world is stopped.
  */
-int os_written_pages(const void *at, size_t n_pages, bool *written);
+size_t os_find_written(uintptr_t *from, uintptr_t to, struct os_range *ranges, size_t n_most);
+
+/*
+ * The world is stopped, or runs again: in between many will call os_find_written(), and no
+ * thread can close, or take for its own, what the system needs to be asked.
+ */
+void os_world_is_stopped(bool stopped);
 
 /*
  * Copies n_bytes of our own memory, which may not be readable.  EFAULT: it was not, or the

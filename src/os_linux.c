@@ -8,8 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -48,52 +51,198 @@
 #define MADV_GUARD_REMOVE 103
 #endif
 
-/* Bits of a /proc/self/pagemap entry: Documentation/admin-guide/mm/pagemap.rst. */
-#define PAGEMAP_FILE_OR_SHARED (UINT64_C(1) << 61)
+/* ---- which pages were written --------------------------------------------- */
+
+/*
+ * Documentation/admin-guide/mm/pagemap.rst.  A page of a private mapping stops being the
+ * file's when it is written to; one that was only read is the file's, or the zero page.
+ */
+#define PAGEMAP_FILE_OR_SHARED (UINT64_C(1) << 61) /* of an entry of the file */
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 
-#define ENTRIES_PER_READ 512
+#define SCAN_FILE (UINT64_C(1) << 2) /* categories of the ioctl */
+#define SCAN_PRESENT (UINT64_C(1) << 3)
+#define SCAN_SWAPPED (UINT64_C(1) << 4)
+#define SCAN_ZERO_PAGE (UINT64_C(1) << 5)
 
-static bool is_written(uint64_t entry)
-{
-    /* A page of a private mapping stops being the file's when it is written. */
-    return (entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) != 0 &&
-           (entry & PAGEMAP_FILE_OR_SHARED) == 0;
-}
+/* From <linux/fs.h> of Linux 6.7; older headers do not have them. */
+struct scan_result {
+    uint64_t start, end, categories;
+};
+struct scan_question {
+    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define ASK_SCAN _IOWR('f', 16, struct scan_question)
 
-int os_written_pages(const void *at, size_t n_pages, bool *written)
+#define RANGES_PER_CALL 32u
+#define ENTRIES_PER_CALL 512u
+
+/*
+ * While the world is stopped the file stays open.  Else it is opened for each question: it
+ * shows the address space of the process that opened it, not of a child, and a host may
+ * close all descriptors that it finds.
+ */
+static atomic_bool world_is_stopped;
+static atomic_int kept_fd = -1;
+
+void os_world_is_stopped(bool stopped)
 {
     int saved_errno = errno;
-    uint64_t entries[ENTRIES_PER_READ];
-    off_t first = (off_t)((uintptr_t)at / os_page_size());
-    /*
-     * Opened afresh: the file shows the address space of the process that
-     * opened it, not of a child, and a host may close all descriptors it sees.
-     */
-    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    int error = fd < 0 ? ENOTSUP : 0;
+    int fd = atomic_exchange(&kept_fd, -1);
 
-    for (size_t done = 0; error == 0 && done < n_pages;) {
-        size_t n = n_pages - done < ENTRIES_PER_READ ? n_pages - done : ENTRIES_PER_READ;
+    if (fd >= 0)
+        (void)close(fd);
+    atomic_store(&world_is_stopped, stopped);
+    errno = saved_errno;
+}
+
+static int open_pagemap(void)
+{
+    int fd = atomic_load(&kept_fd), none = -1;
+
+    if (fd >= 0)
+        return fd;
+    fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && atomic_load(&world_is_stopped) &&
+        !atomic_compare_exchange_strong(&kept_fd, &none, fd)) {
+        (void)close(fd); /* another marker was quicker */
+        fd = none;
+    }
+    return fd;
+}
+
+static void close_pagemap(int fd)
+{
+    if (fd >= 0 && fd != atomic_load(&kept_fd))
+        (void)close(fd);
+}
+
+/* What is being found. */
+struct finding {
+    uintptr_t at, to; /* where to go on looking */
+    struct os_range *ranges;
+    size_t n_most, n;
+};
+
+/* False: no room. */
+static bool add(struct finding *finding, uintptr_t from, uintptr_t to, bool may_fault)
+{
+    struct os_range *last = finding->n > 0 ? &finding->ranges[finding->n - 1] : NULL;
+
+    if (last != NULL && last->to == from && last->may_fault == may_fault) {
+        last->to = to;
+        return true;
+    }
+    if (finding->n == finding->n_most)
+        return false;
+    finding->ranges[finding->n++] = (struct os_range){ from, to, may_fault };
+    return true;
+}
+
+/* One call finds them in any stretch of sparse memory.  Linux 6.7. */
+static bool ask_scan(struct finding *finding, int fd)
+{
+    struct scan_result results[RANGES_PER_CALL];
+
+    while (finding->at < finding->to && finding->n < finding->n_most) {
+        size_t room = finding->n_most - finding->n;
+        struct scan_question question = {
+            .size = sizeof question,
+            .start = finding->at,
+            .end = finding->to,
+            .vec = (uintptr_t)results,
+            .vec_len = room < RANGES_PER_CALL ? room : RANGES_PER_CALL,
+            .category_mask = SCAN_FILE | SCAN_ZERO_PAGE,
+            .category_inverted = SCAN_FILE | SCAN_ZERO_PAGE,
+            .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
+            .return_mask = SCAN_SWAPPED,
+        };
+        int n = ioctl(fd, ASK_SCAN, &question);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || question.walk_end <= finding->at)
+            return false;
+        for (int i = 0; i < n; i++)
+            (void)add(finding, results[i].start, results[i].end,
+                      (results[i].categories & SCAN_SWAPPED) != 0);
+        finding->at = question.walk_end;
+    }
+    return true;
+}
+
+static bool add_entries(struct finding *finding, const uint64_t *entries, size_t n)
+{
+    size_t page = os_page_size();
+
+    for (size_t i = 0; i < n; i++, finding->at += page) {
+        bool present = (entries[i] & PAGEMAP_PRESENT) != 0;
+
+        if ((!present && !(entries[i] & PAGEMAP_SWAPPED)) || (entries[i] & PAGEMAP_FILE_OR_SHARED))
+            continue;
+        if (!add(finding, finding->at, finding->at + page, !present))
+            return false;
+    }
+    return true;
+}
+
+static bool read_entries(struct finding *finding, int fd)
+{
+    uint64_t entries[ENTRIES_PER_CALL];
+
+    while (finding->at < finding->to) {
+        size_t first = finding->at / os_page_size();
+        size_t n = (finding->to - finding->at) / os_page_size();
         ssize_t got =
-            pread(fd, entries, n * sizeof *entries, (first + (off_t)done) * (off_t)sizeof *entries);
+            pread(fd, entries, (n < ENTRIES_PER_CALL ? n : ENTRIES_PER_CALL) * 8, (off_t)first * 8);
 
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < (ssize_t)sizeof *entries) {
-            error = ENOTSUP;
+        if (got < 8)
+            return false;
+        if (!add_entries(finding, entries, (size_t)got / 8))
             break;
-        }
-        n = (size_t)got / sizeof *entries;
-        for (size_t i = 0; i < n; i++)
-            written[done + i] = is_written(entries[i]);
-        done += n;
     }
-    if (fd >= 0)
-        (void)close(fd);
+    return true;
+}
+
+/* Memory that is not resident has been swapped out or was never written: no swap, no doubt. */
+static bool look_for_resident(struct finding *finding)
+{
+    unsigned char resident[ENTRIES_PER_CALL];
+    size_t page = os_page_size();
+    struct sysinfo info;
+
+    if (sysinfo(&info) != 0 || info.totalswap != 0)
+        return false;
+    while (finding->at < finding->to) {
+        size_t n = (finding->to - finding->at) / page;
+
+        n = n < ENTRIES_PER_CALL ? n : ENTRIES_PER_CALL;
+        if (mincore((void *)finding->at, n * page, resident) != 0)
+            return false;
+        for (size_t i = 0; i < n; i++, finding->at += page)
+            if ((resident[i] & 1) && !add(finding, finding->at, finding->at + page, false))
+                return true;
+    }
+    return true;
+}
+
+size_t os_find_written(uintptr_t *from, uintptr_t to, struct os_range *ranges, size_t n_most)
+{
+    struct finding finding = { *from, to, ranges, n_most, 0 };
+    int saved_errno = errno, fd = open_pagemap();
+    bool found = fd >= 0 && (ask_scan(&finding, fd) || read_entries(&finding, fd));
+
+    /* Each goes on where the one before gave up. */
+    if (!found && !look_for_resident(&finding) && add(&finding, finding.at, to, false))
+        finding.at = to;
+    close_pagemap(fd);
+    *from = finding.at;
     errno = saved_errno;
-    return error;
+    return finding.n;
 }
 
 /* Our numbers are those of most architectures, not of all. */
@@ -233,7 +382,7 @@ int os_grow_file(int fd, off_t size)
     return error;
 }
 
-/* As debuggers do.  Opened afresh: see os_written_pages(). */
+/* As debuggers do.  Opened afresh: see open_pagemap(). */
 int os_peek_protected(void *to, const void *from, size_t n_bytes)
 {
     int saved_errno = errno;

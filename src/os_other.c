@@ -12,10 +12,17 @@
 #include "gcmmap.h"
 #include "os_extra.h"
 
-int os_written_pages(const void *at, size_t n_pages, bool *written)
+size_t os_find_written(uintptr_t *from, uintptr_t to, struct os_range *ranges, size_t n_most)
 {
-    (void)at, (void)n_pages, (void)written;
-    return ENOTSUP;
+    (void)n_most;
+    ranges[0] = (struct os_range){ *from, to, false };
+    *from = to;
+    return 1;
+}
+
+void os_world_is_stopped(bool stopped)
+{
+    (void)stopped;
 }
 
 int os_advise(void *at, size_t n_bytes, int advice)

@@ -86,26 +86,43 @@ static unsigned pages_of(const struct region *region)
            (region->may_be_protected ? ROOTS_MAY_FAULT | ROOTS_PROTECTED : 0u);
 }
 
-static void mark_block(void *block, struct collector_marker *marker)
+/* What is to be scanned on a block; false: nothing. */
+static bool find_contents(const void *block, struct roots_contents *contents)
 {
-    const struct reservation *reservation = registry_find(block);
-    const struct region *region = region_on(reservation);
+    const struct region *region = region_on(registry_find(block));
     size_t from = 0, to, lead;
 
     /* While it is being closed too: closing may fail. */
     if (region == NULL || !region->traced || region->state == CLOSED || region->state == DYING)
-        return;
+        return false;
     to = region->body.n_covered;
     if (!region->by_handle) {
-        reserve_mark_row(reservation, block, marker, &from, &to);
-        lead = (size_t)(region->body.start - reservation_start(reservation));
+        reserve_find_part(region->body.at, block, &from, &to);
+        lead = (size_t)(region->body.start - reservation_start(region->body.at));
         from = from > lead ? from - lead : 0;
         to = to > lead ? to - lead : 0;
         if (to > region->body.n_covered)
             to = region->body.n_covered;
     }
-    if (from < to)
-        roots_scan(marker, region->body.start + from, to - from, pages_of(region));
+    *contents = (struct roots_contents){ region->body.start + from, to - from, pages_of(region) };
+    return from < to;
+}
+
+static void mark_block(void *block, struct collector_marker *marker)
+{
+    const struct reservation *reservation = registry_find(block);
+    const struct region *region = region_on(reservation);
+    struct roots_contents contents;
+
+    if (region != NULL && !region->by_handle)
+        reserve_mark_neighbours(reservation, block, marker);
+    if (find_contents(block, &contents))
+        roots_scan(marker, block, &contents);
+}
+
+static void ticket_called(size_t ticket, struct collector_marker *marker)
+{
+    roots_go_on(ticket, marker, find_contents);
 }
 
 void region_free(struct region *region)
@@ -195,8 +212,14 @@ static void after_fork_in_child(void)
 
 static void start_once(void)
 {
-    static const struct collector_hooks hooks = { block_is_unreached, mark_block,
-                                                  finalization_point, is_anything_left };
+    static const struct collector_hooks hooks = {
+        .unreached = block_is_unreached,
+        .mark = mark_block,
+        .ticket_called = ticket_called,
+        .ticket_idle = roots_forget,
+        .finalization_point = finalization_point,
+        .is_anything_left = is_anything_left,
+    };
 
     collector_start(&hooks);
     (void)os_on_fork_in_child(after_fork_in_child);
@@ -432,6 +455,9 @@ static struct region *new_record(const struct region_request *request)
     /* Nothing to point into: then the handle's block will do. */
     region->by_handle =
         (region->flags & GCMMAP_BY_HANDLE) != 0 && (request->n_bytes != 0 || request->room != 0);
+    /* Which pages change between two steps of a collection bdwgc sees in its heap only. */
+    if (region->traced && collector_is_incremental())
+        region->by_handle = false;
     return region;
 }
 
@@ -462,12 +488,15 @@ static void *unprepare(void *arg)
 
 int region_create(const struct region_request *request, gcmmap_region **handle)
 {
-    struct region *region = new_record(request);
+    struct region *region;
     int error;
 
+    region_start();
+    region = new_record(request);
     if (region == NULL)
         return ENOMEM;
-    region_start();
+    if (region->traced)
+        roots_start();
     error = is_refused_by_collector(region, request) ? ENOTSUP : keep_file(region, request);
     if (error == 0)
         error = keep_name(region, request);

@@ -283,21 +283,31 @@ bool reserve_is_reached(struct reservation *reservation)
     return reservation->seen;
 }
 
-void reserve_mark_row(const struct reservation *reservation, const void *block,
-                      struct collector_marker *marker, size_t *from, size_t *to)
+/* Each its neighbours: one that marked thousands would fill the mark stack. */
+void reserve_mark_neighbours(const struct reservation *reservation, const void *block,
+                             struct collector_marker *marker)
 {
     unsigned char *first = reservation_block(reservation);
-    size_t n_all = reservation_block_bytes(reservation);
-    size_t pad = (size_t)(reservation_start(reservation) - first);
-    size_t start = (size_t)((const unsigned char *)block - first);
+    unsigned char *end = first + reservation_block_bytes(reservation);
+    unsigned char *next = (unsigned char *)block + collector_block_bytes(block);
+
+    if (!reservation->is_row)
+        return;
+    if (next < end)
+        collector_mark_pointer(marker, next);
+    if ((const unsigned char *)block > first)
+        collector_mark_pointer(marker, collector_block_of((const unsigned char *)block - 1));
+}
+
+void reserve_find_part(const struct reservation *reservation, const void *block, size_t *from,
+                       size_t *to)
+{
+    size_t pad = (size_t)(reservation_start(reservation) -
+                          (unsigned char *)reservation_block(reservation));
+    size_t start = (size_t)((const unsigned char *)block -
+                            (unsigned char *)reservation_block(reservation));
     size_t end = start + collector_block_bytes(block);
 
-    /* The first block marks all the others, the others only the first. */
-    if (start != 0)
-        collector_mark_pointer(marker, first);
-    else
-        for (size_t at = end; at < n_all; at += collector_block_bytes(first + at))
-            collector_mark_pointer(marker, first + at);
     *from = start > pad ? start - pad : 0;
     *to = end > pad ? end - pad : 0;
     if (*to > reservation->n_bytes)

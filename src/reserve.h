@@ -32,12 +32,13 @@ void reserve_put_back(struct reservation *reservation);
  */
 bool reserve_is_reached(struct reservation *reservation);
 
-/*
- * In the mark hook, for one block of the reservation: sees to it that all others
- * are marked too, and tells which usable bytes [from, to) lie in this one.
- */
-void reserve_mark_row(const struct reservation *reservation, const void *block,
-                      struct collector_marker *marker, size_t *from, size_t *to);
+/* In the mark hook, for one block of the reservation: sees to it that all are marked. */
+void reserve_mark_neighbours(const struct reservation *reservation, const void *block,
+                             struct collector_marker *marker);
+
+/* In the mark hook.  Which usable bytes [from, to) of the reservation lie in this block. */
+void reserve_find_part(const struct reservation *reservation, const void *block, size_t *from,
+                       size_t *to);
 
 /*
  * Lock not held.  Gives all that is pooled back to the collector's heap; returns how many

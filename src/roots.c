@@ -7,62 +7,272 @@
 
 #include "roots.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "collector.h"
 #include "os.h"
 
-/* Asking about so few pages costs more than reading them (about 2 us for the question). */
-#define FEW_PAGES 4u
+/*
+ * What is scanned without a look at the mark stack in between.  512 pointers are an eighth of
+ * the smallest mark stack that bdwgc has (a marker thread's own).  Divides every page size.
+ */
+#define BYTES_PER_PIECE ((size_t)4096)
 
-/* On the marker's stack: one question covers 2 MiB of 4 KiB pages. */
-#define PAGES_PER_QUESTION 512u
+/* A block with so little in it needs no ticket. */
+#define BYTES_AT_ONCE (2 * BYTES_PER_PIECE)
 
-/* On the marker's stack: divides every page size. */
-#define BYTES_PER_COPY 4096u
+/* Each covers a contiguous stretch, at most 32 are known ahead. */
+#define RANGES_PER_QUESTION 32u
 
-static void scan_copy(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                      unsigned pages)
+/* Where a scan is. */
+struct walk {
+    uintptr_t asked_to, end; /* addresses; not yet asked about: what lies between */
+    unsigned pages;          /* enum roots_pages */
+    size_t i, n_ranges;      /* to be read: from range i on */
+    struct os_range ranges[RANGES_PER_QUESTION];
+};
+
+/* What is scanned next. */
+struct piece {
+    uintptr_t from;
+    size_t n_bytes;
+    unsigned pages; /* enum roots_pages */
+};
+
+/*
+ * Tickets in use are at most as many as there are regions nested in regions; where none is
+ * left, a block is scanned at once.  The table is malloc'ed, out of the collector's sight.
+ */
+#define N_TICKETS 64u
+
+struct ticket {
+    atomic_flag is_locked; /* by a marker, for moments; nobody waits */
+    atomic_bool is_used;
+    uintptr_t hidden; /* complement of the collector's ticket; 0: there is none */
+    uintptr_t hidden_block;
+    struct walk walk;
+};
+
+static struct ticket *_Atomic tickets;
+
+void roots_start(void)
 {
-    uintptr_t words[BYTES_PER_COPY / sizeof(uintptr_t)];
+    struct ticket *fresh, *none = NULL;
 
-    for (; n_bytes > 0; n_bytes -= sizeof words, from += sizeof words) {
-        int error = os_peek(words, from, sizeof words);
-
-        if (error != 0 && (pages & ROOTS_PROTECTED))
-            error = os_peek_protected(words, from, sizeof words);
-        if (error == 0)
-            collector_mark_words(marker, words, (unsigned char *)words + sizeof words);
-    }
-}
-
-static void scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                 unsigned pages)
-{
-    if (pages & ROOTS_MAY_FAULT)
-        scan_copy(marker, from, n_bytes, pages);
-    else
-        collector_mark_words(marker, from, from + n_bytes);
-}
-
-void roots_scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                unsigned pages)
-{
-    size_t page = os_page_size();
-    size_t n_pages = n_bytes / page;
-
-    if (n_pages <= FEW_PAGES || !(pages & ROOTS_PRIVATE)) {
-        scan(marker, from, n_bytes, pages);
+    if (atomic_load(&tickets) != NULL)
         return;
-    }
-    while (n_pages > 0) {
-        bool written[PAGES_PER_QUESTION];
-        size_t n = n_pages < PAGES_PER_QUESTION ? n_pages : PAGES_PER_QUESTION;
-        bool told = os_written_pages(from, n, written) == 0;
+    fresh = calloc(N_TICKETS, sizeof *fresh);
+    if (fresh == NULL)
+        return;
+    for (size_t i = 0; i < N_TICKETS; i++) {
+        void *ticket = collector_new_ticket(i);
 
-        for (size_t i = 0; i < n; i++, from += page)
-            if (!told || written[i])
-                scan(marker, from, page, pages);
-        n_pages -= n;
+        atomic_flag_clear(&fresh[i].is_locked);
+        fresh[i].hidden = ticket != NULL ? ~(uintptr_t)ticket : 0;
+    }
+    if (!atomic_compare_exchange_strong(&tickets, &none, fresh))
+        free(fresh); /* another thread's are as good; the collector keeps ours, unused */
+}
+
+/* ---- a walk over what was written ------------------------------------------- */
+
+static void begin(struct walk *walk, const struct roots_contents *contents)
+{
+    walk->asked_to = (uintptr_t)contents->start;
+    walk->end = walk->asked_to + contents->n_bytes;
+    walk->pages = contents->pages;
+    walk->i = walk->n_ranges = 0;
+}
+
+/* Whether there is more.  Then range i is it. */
+static bool has_more(struct walk *walk)
+{
+    while (walk->i == walk->n_ranges && walk->asked_to < walk->end) {
+        walk->i = 0;
+        if (walk->pages & ROOTS_PRIVATE) {
+            walk->n_ranges =
+                os_find_written(&walk->asked_to, walk->end, walk->ranges, RANGES_PER_QUESTION);
+        } else {
+            walk->ranges[0] = (struct os_range){ walk->asked_to, walk->end, false };
+            walk->n_ranges = 1;
+            walk->asked_to = walk->end;
+        }
+    }
+    return walk->i < walk->n_ranges;
+}
+
+static struct piece next_piece(struct walk *walk)
+{
+    struct os_range *range = &walk->ranges[walk->i];
+    struct piece piece = { range->from, range->to - range->from, walk->pages };
+
+    if (piece.n_bytes > BYTES_PER_PIECE)
+        piece.n_bytes = BYTES_PER_PIECE;
+    if (range->may_fault)
+        piece.pages |= ROOTS_MAY_FAULT;
+    range->from += piece.n_bytes;
+    if (range->from == range->to)
+        walk->i++;
+    return piece;
+}
+
+/* Of what is known; an answer that was cut short counts as much. */
+static bool is_little(const struct walk *walk)
+{
+    size_t n_bytes = 0;
+
+    for (size_t i = walk->i; i < walk->n_ranges && n_bytes <= BYTES_AT_ONCE; i++)
+        n_bytes += walk->ranges[i].to - walk->ranges[i].from;
+    return n_bytes <= BYTES_AT_ONCE && walk->asked_to == walk->end;
+}
+
+static void scan_copy(struct collector_marker *marker, const struct piece *piece)
+{
+    uintptr_t words[BYTES_PER_PIECE / sizeof(uintptr_t)];
+    int error = os_peek(words, (void *)piece->from, piece->n_bytes);
+
+    if (error != 0 && (piece->pages & ROOTS_PROTECTED))
+        error = os_peek_protected(words, (void *)piece->from, piece->n_bytes);
+    if (error == 0)
+        collector_mark_words(marker, words, (unsigned char *)words + piece->n_bytes);
+}
+
+static void scan_piece(struct collector_marker *marker, const struct piece *piece)
+{
+    const unsigned char *from = (const unsigned char *)piece->from;
+
+    if (piece->pages & ROOTS_MAY_FAULT)
+        scan_copy(marker, piece);
+    else
+        collector_mark_words(marker, from, from + piece->n_bytes);
+}
+
+static void scan_all(struct collector_marker *marker, struct walk *walk)
+{
+    while (has_more(walk)) {
+        struct piece piece = next_piece(walk);
+
+        scan_piece(marker, &piece);
+    }
+}
+
+/* ---- tickets ------------------------------------------------------------------ */
+
+static bool lock(struct ticket *ticket)
+{
+    return !atomic_flag_test_and_set_explicit(&ticket->is_locked, memory_order_acquire);
+}
+
+static void unlock(struct ticket *ticket)
+{
+    atomic_flag_clear_explicit(&ticket->is_locked, memory_order_release);
+}
+
+static bool is_used(const struct ticket *ticket)
+{
+    return atomic_load_explicit(&ticket->is_used, memory_order_relaxed);
+}
+
+static void set_used(struct ticket *ticket, bool used)
+{
+    atomic_store_explicit(&ticket->is_used, used, memory_order_relaxed);
+}
+
+static struct ticket *take_ticket(void *block, const struct walk *walk)
+{
+    struct ticket *table = atomic_load(&tickets);
+
+    for (size_t i = 0; table != NULL && i < N_TICKETS; i++) {
+        struct ticket *ticket = &table[i];
+        bool taken;
+
+        if (is_used(ticket) || ticket->hidden == 0 || !lock(ticket))
+            continue;
+        taken = !is_used(ticket);
+        if (taken) {
+            ticket->hidden_block = ~(uintptr_t)block;
+            ticket->walk = *walk;
+            set_used(ticket, true);
+        }
+        unlock(ticket);
+        if (taken)
+            return ticket;
+    }
+    return NULL;
+}
+
+static void push(struct collector_marker *marker, const struct ticket *ticket)
+{
+    collector_push_ticket(marker, (void *)~ticket->hidden);
+}
+
+void roots_scan(struct collector_marker *marker, void *block, const struct roots_contents *contents)
+{
+    struct walk walk;
+    const struct ticket *ticket;
+
+    begin(&walk, contents);
+    if (!has_more(&walk))
+        return;
+    ticket = is_little(&walk) ? NULL : take_ticket(block, &walk);
+    if (ticket != NULL)
+        push(marker, ticket);
+    else
+        scan_all(marker, &walk);
+}
+
+/* In incremental mode the region may have become another since the ticket was pushed. */
+static bool clip(struct piece *piece, const struct roots_contents *contents)
+{
+    uintptr_t start = (uintptr_t)contents->start, end = start + contents->n_bytes;
+
+    piece->pages |= contents->pages;
+    return piece->from >= start && piece->from + piece->n_bytes <= end;
+}
+
+/* What is left on the ticket goes back onto the mark stack first: below what the piece holds. */
+static bool take_piece(struct ticket *ticket, struct collector_marker *marker, roots_finder *find,
+                       struct piece *piece)
+{
+    struct roots_contents contents;
+    bool found = find((void *)~ticket->hidden_block, &contents), more;
+
+    if (found)
+        *piece = next_piece(&ticket->walk);
+    more = found && has_more(&ticket->walk);
+    set_used(ticket, more);
+    if (more)
+        push(marker, ticket);
+    return found && clip(piece, &contents);
+}
+
+void roots_go_on(size_t i, struct collector_marker *marker, roots_finder *find)
+{
+    struct ticket *table = atomic_load(&tickets), *ticket;
+    struct piece piece;
+    bool found;
+
+    if (table == NULL) /* the ticket is just being made */
+        return;
+    ticket = &table[i];
+    /* bdwgc may give an entry of its mark stack to two markers: then one does the work. */
+    if (!lock(ticket))
+        return;
+    found = is_used(ticket) && take_piece(ticket, marker, find, &piece);
+    unlock(ticket);
+    if (found)
+        scan_piece(marker, &piece);
+}
+
+void roots_forget(size_t i)
+{
+    struct ticket *table = atomic_load(&tickets);
+
+    if (table != NULL && lock(&table[i])) {
+        set_used(&table[i], false);
+        unlock(&table[i]);
     }
 }

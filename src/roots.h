@@ -2,10 +2,16 @@
  * roots: the contents of traced regions, as the collector's marker sees them.
  *
  * SPDX-License-Identifier: MIT
+ *
+ * All of these in the mark hook, unless said otherwise: possibly on several threads at once.
+ * A block's contents are read in pieces of a page.  Few pieces are read at once; for more
+ * there is a ticket, which reads one and pushes itself for the rest, below what it found: so
+ * the mark stack has always room, and other markers can go on with the rest.
  */
 #ifndef ROOTS_H
 #define ROOTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct collector_marker;
@@ -23,8 +29,27 @@ enum roots_pages {
     ROOTS_PROTECTED = 4,
 };
 
-/* In the mark hook: marks what the pages [from, from + n_bytes) point to. */
-void roots_scan(struct collector_marker *marker, const unsigned char *from, size_t n_bytes,
-                unsigned pages);
+/* What lies on a block: whole pages. */
+struct roots_contents {
+    const unsigned char *start;
+    size_t n_bytes;
+    unsigned pages; /* enum roots_pages */
+};
+
+/* Not in the mark hook, lock not held.  Before there are traced regions: makes tickets. */
+void roots_start(void);
+
+/* Marks what the contents of a block point to, at the latest when its ticket is called. */
+void roots_scan(struct collector_marker *marker, void *block,
+                const struct roots_contents *contents);
+
+/* What lies on the block now; false: nothing to scan. */
+typedef bool roots_finder(const void *block, struct roots_contents *contents);
+
+/* The ticket's turn: goes on with its block, if that still has contents. */
+void roots_go_on(size_t ticket, struct collector_marker *marker, roots_finder *find);
+
+/* At the end of a collection, lock held: the ticket has no block any more. */
+void roots_forget(size_t ticket);
 
 #endif

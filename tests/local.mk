@@ -34,6 +34,7 @@ c_tests = \
 	tests/any-pointer-finds-its-region \
 	tests/bad-input-changes-nothing \
 	tests/closed-slices-fault \
+	tests/dense-regions-fit-the-mark-stack \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
 	tests/failed-closing-changes-nothing \
@@ -69,4 +70,5 @@ c_tests = \
 	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent \
 	tests/weak-references-are-never-wrong \
-	tests/write-back-comes-before-release
+	tests/write-back-comes-before-release \
+	tests/written-pages-are-traced
