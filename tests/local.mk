@@ -33,6 +33,7 @@ c_tests = \
 	tests/advice-reaches-the-kernel \
 	tests/any-pointer-finds-its-region \
 	tests/bad-input-changes-nothing \
+	tests/changes-of-size-meet-other-calls \
 	tests/closed-slices-fault \
 	tests/dense-regions-fit-the-mark-stack \
 	tests/dropped-regions-go \

@@ -64,12 +64,12 @@ static size_t size_of(int fd)
 static void test_follow(unsigned flags, const char *what)
 {
     static const size_t sizes[] = { 100, 5000, 4096 * 3, 4096 * 3 + 1, 17 * MiB + 5, 33 * MiB };
-    const size_t offset = 5;
-    int fd = make_file(SEED, 10);
+    const size_t offset = 3 * 4096 + 5;
+    int fd = make_file(SEED, offset + 5);
     gcmmap_options options = { .room = ROOM };
     gcmmap_region *region = gcmmap_map_with(fd, (off_t)offset, GCMMAP_REST, flags, &options);
     unsigned char *data = gcmmap_data(region);
-    size_t size = 10 - offset, n_wrong = 0, n_found = 0;
+    size_t size = 5, n_wrong = 0, n_found = 0;
 
     need(data != NULL && gcmmap_size(region) == size, "region");
     ok(gcmmap_refresh(region) == 0 && gcmmap_size(region) == size, "%s: nothing changed", what);
@@ -90,16 +90,16 @@ static void test_follow(unsigned flags, const char *what)
     ok(n_wrong == 0, "it follows what another process appends, and does not move");
     ok(n_found == 0, "new bytes are the region's only then");
     ok(fault_of_access(data + ROOM - 1, false) == SIGSEGV, "the rest of the room faults");
-    append_in_child(fd, size + offset, ROOM + 5000);
+    append_in_child(fd, size + offset, ROOM + offset + 5000);
     ok(gcmmap_refresh(region) == 0 && gcmmap_size(region) == ROOM &&
            shows_bytes(data, ROOM, SEED, offset) && gcmmap_of(data + ROOM) == region,
        "up to its room");
     errno = 0;
     gives_errno(gcmmap_extend(region, ROOM + 1), ERANGE, "and no further");
-    need(ftruncate(fd, 5001) == 0, "ftruncate");
-    ok(gcmmap_refresh(region) == 0 && gcmmap_size(region) == 5001 - offset &&
-           has_bytes(data, 5001 - offset, SEED, offset) &&
-           fault_of_access(data + 2 * page, false) == SIGSEGV && size_of(fd) == 5001,
+    need(ftruncate(fd, (off_t)offset + 5001) == 0, "ftruncate");
+    ok(gcmmap_refresh(region) == 0 && gcmmap_size(region) == 5001 &&
+           has_bytes(data, 5001, SEED, offset) &&
+           fault_of_access(data + 2 * page, false) == SIGSEGV && size_of(fd) == offset + 5001,
        "it shrinks with the file");
     need(ftruncate(fd, 2) == 0, "ftruncate");
     ok(gcmmap_refresh(region) == 0 && gcmmap_size(region) == 0 && gcmmap_data(region) == data &&
