@@ -149,7 +149,39 @@ static int map_pages(const struct region *region, size_t from, size_t to)
     return from < to ? os_map(region->body.start + from, to - from, &mapping) : 0;
 }
 
-/* Pages first: what they show can be taken back, what was done to a file cannot. */
+/* Unless others have written behind it meanwhile. */
+static void take_back(const struct region *region, off_t before, uintmax_t grown)
+{
+    struct os_file now;
+
+    if (os_describe(region->fd, &now) == 0 && (uintmax_t)now.size == grown)
+        (void)os_cut_file(region->fd, before);
+}
+
+/*
+ * Pages first: what they show can be taken back, and what was done to a file cannot so well.
+ * But pages that are read in at once have to be there.
+ */
+static int map_and_grow_file(const struct region *region, size_t from, size_t to,
+                             const struct os_file *file, uintmax_t end_wanted)
+{
+    bool file_first = (region->flags & (GCMMAP_LOCK | GCMMAP_POPULATE)) != 0;
+    int error = file_first ? os_grow_file(region->fd, (off_t)end_wanted) : 0;
+
+    if (error != 0)
+        return error;
+    error = map_pages(region, from, to);
+    if (error != 0) {
+        if (file_first)
+            take_back(region, file->size, end_wanted);
+        return error;
+    }
+    error = file_first ? 0 : os_grow_file(region->fd, (off_t)end_wanted);
+    if (error != 0 && from < to)
+        (void)os_vacate(region->body.start + from, to - from);
+    return error;
+}
+
 static int grow(struct resize *call, bool grow_file)
 {
     const struct region *region = call->region;
@@ -165,12 +197,8 @@ static int grow(struct resize *call, bool grow_file)
         return ENXIO;
     if (region->of_file && !is_offset(end_wanted + os_page_size()))
         return EFBIG;
-    error = map_pages(region, from, to);
-    if (error == 0 && is_short) {
-        error = os_grow_file(region->fd, (off_t)end_wanted);
-        if (error != 0 && from < to)
-            (void)os_vacate(region->body.start + from, to - from);
-    }
+    error = is_short ? map_and_grow_file(region, from, to, &file, end_wanted)
+                     : map_pages(region, from, to);
     if (error == 0)
         collector_locked(commit, call);
     return error;

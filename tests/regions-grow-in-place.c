@@ -155,6 +155,23 @@ static void test_write(unsigned flags)
     close(fd);
 }
 
+static void test_locked(unsigned flags, const char *what)
+{
+    int fd = make_file(SEED, 10);
+    gcmmap_options options = { .room = 60000 };
+    gcmmap_region *region = gcmmap_map_with(fd, 0, 10, GCMMAP_WRITE | flags, &options);
+    unsigned char pages[20];
+    size_t n_resident = 0;
+
+    need(region != NULL, "region");
+    ok(gcmmap_extend(region, 50000) == 0 && size_of(fd) == 50000 &&
+           gcmmap_residency(gcmmap_data(region), 50000, pages, 20, &n_resident) == 0 &&
+           n_resident == (50000 + page - 1) / page,
+       "%s: new pages are in memory at once", what);
+    need(gcmmap_unmap_now(region) == 0, "unmap");
+    close(fd);
+}
+
 /* ---- anonymous memory --------------------------------------------------------------------- */
 
 static void fill(void *arg)
@@ -387,6 +404,8 @@ int main(void)
     test_follow(GCMMAP_READ | GCMMAP_BY_HANDLE, "by handle");
     test_write(0);
     test_write(GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK);
+    test_locked(GCMMAP_LOCK, "locked");
+    test_locked(GCMMAP_POPULATE, "populated");
     test_memory(0);
     if (!kernel_cannot_store()) /* bdwgc knows nothing of memory outside its heap */
         test_memory(GCMMAP_BY_HANDLE);
