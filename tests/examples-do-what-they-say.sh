@@ -27,7 +27,10 @@ lines() {
         print "line " i (i % 1000 == 0 ? " warning" : " all is well, nothing to see here") }'
 }
 
+# Its single region may be held by chance (HACKING.md, "Collisions"), and then it says so.
 "$examples/01-tour" > "$directory/tour" 2>&1
+grep -v "BROKEN: the file is unmapped" "$directory/tour" | grep -q BROKEN
+[ $? -eq 1 ] && grep -q "ok: a clear end" "$directory/tour"
 ok $? "the tour"
 
 log=$directory/log
