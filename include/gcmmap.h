@@ -170,6 +170,11 @@ typedef struct {
  * GCMMAP_NO_FORK    Forked children do not get it: in them the region is closed, and their
  *     pointers into it fault.
  * GCMMAP_NO_DUMP    Core dumps leave it out.
+ * GCMMAP_SECRET     For gcmmap_alloc(): memory that the kernel itself cannot read on anyone's
+ *     behalf (memfd_secret(2)), never swapped or dumped, zeroed when it is released.  Never traced.
+ *     A forked child shares it, unless GCMMAP_NO_FORK.  Errors: ENOSYS, the kernel has none or
+ *     it is switched off; EAGAIN, more than RLIMIT_MEMLOCK; EINVAL, for files, huge pages
+ *     and traced regions.
  */
 #define GCMMAP_POPULATE 0x100u
 #define GCMMAP_HUGE 0x200u
@@ -179,7 +184,8 @@ typedef struct {
 #define GCMMAP_SYNC_DAX 0x2000u
 #define GCMMAP_GROWSDOWN 0x4000u
 #define GCMMAP_NO_FORK 0x8000u
-#define GCMMAP_NO_DUMP 0x10000u /* all bits below are taken */
+#define GCMMAP_NO_DUMP 0x10000u
+#define GCMMAP_SECRET 0x20000u /* all bits below are taken */
 
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
@@ -337,6 +343,66 @@ gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_o
 gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
                                const gcmmap_options *options);
 gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_options *options);
+
+/**
+ * Memory without a path that others share: forked children, and those who get the descriptor.
+ *
+ * \param name     what /proc shows it as; need not be unique.
+ * \param size     bytes, zeroed; pages cost memory once they are touched.
+ * \param flags    as for gcmmap_map(); no access at all means GCMMAP_WRITE.
+ * \param options  or NULL.
+ * \param fd       gets a descriptor (close-on-exec), the caller's to pass on and close; NULL:
+ *                 none is wanted.
+ * \return  the handle, or NULL with errno set and nothing mapped: see gcmmap_map_with(), and
+ *   EINVAL     name is NULL or has more than 249 bytes; or GCMMAP_PRIVATE
+ *   EMFILE, ENFILE   no descriptors left
+ *   ENOSYS     the system has no such memory
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
+                            const gcmmap_options *options, int *fd);
+
+/* For gcmmap_shm(): make it if there is none, with mode 0600; and fail if there is one. */
+#define GCMMAP_CREATE 0x40000u
+#define GCMMAP_EXCLUSIVE 0x80000u
+
+/**
+ * POSIX shared memory, by name: shm_open(3).
+ *
+ * With GCMMAP_CREATE an object that is shorter than size is made that long, and all of
+ * it is set aside at once; others may do the same at the same time.  None is ever
+ * made shorter.  It stays until gcmmap_shm_unlink(), or the next start of the system.
+ *
+ * \param name   "/", and then a name without another "/".
+ * \param size   bytes from its start; or GCMMAP_REST without GCMMAP_CREATE: all of it.
+ * \param flags  as for gcmmap_map(), and GCMMAP_CREATE, GCMMAP_EXCLUSIVE.
+ * \param options  or NULL.
+ * \return  the handle, or NULL with errno set and nothing mapped or made (but what was
+ *          there may be longer): see gcmmap_map_with(), and
+ *   EINVAL     name is NULL or no such name; GCMMAP_EXCLUSIVE without GCMMAP_CREATE; or
+ *              GCMMAP_REST with it
+ *   ENOENT     there is none, and flags lack GCMMAP_CREATE
+ *   EEXIST     there is one, and flags have GCMMAP_EXCLUSIVE
+ *   EACCES     it is not ours to open like that
+ *   ENXIO      it is shorter, and flags lack GCMMAP_CREATE
+ *   ENOSPC     no memory for so much
+ *   ENAMETOOLONG, EMFILE, ENFILE   from shm_open(3)
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
+                          const gcmmap_options *options);
+
+/**
+ * Take away the name.  What is mapped stays so, and stays shared.
+ *
+ * \return  0, or -1 with errno set:
+ *   EINVAL   name is NULL or no such name
+ *   ENOENT, EACCES, ENAMETOOLONG   from shm_unlink(3)
+ * Since: 0.1
+ */
+int gcmmap_shm_unlink(const char *name);
 
 /**
  * Address of the first byte asked for.  Store it, or any address up to one past

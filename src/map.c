@@ -16,7 +16,8 @@
 #define ALL_FLAGS                                                                                  \
     (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_TRACED | GCMMAP_BY_HANDLE |            \
      GCMMAP_WRITE_BACK | GCMMAP_POPULATE | GCMMAP_HUGE | GCMMAP_HUGE_ONLY | GCMMAP_NORESERVE |     \
-     GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN | GCMMAP_NO_FORK | GCMMAP_NO_DUMP)
+     GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN | GCMMAP_NO_FORK | GCMMAP_NO_DUMP |          \
+     GCMMAP_SECRET)
 
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
@@ -32,14 +33,16 @@ static bool is_traced(unsigned flags)
 {
     bool by_default = (flags & GCMMAP_WRITE) && (flags & GCMMAP_PRIVATE);
 
-    return (flags & GCMMAP_TRACED) || (by_default && !(flags & GCMMAP_POINTER_FREE));
+    return (flags & GCMMAP_TRACED) ||
+           (by_default && !(flags & (GCMMAP_POINTER_FREE | GCMMAP_SECRET)));
 }
 
 static int check_flags(unsigned flags)
 {
     bool stores_reach_file = (flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == GCMMAP_WRITE;
     /* What is only executable cannot be read. */
-    bool is_not_traced = (flags & GCMMAP_POINTER_FREE) || (flags & ACCESS) == GCMMAP_EXEC;
+    bool is_not_traced =
+        (flags & (GCMMAP_POINTER_FREE | GCMMAP_SECRET)) || (flags & ACCESS) == GCMMAP_EXEC;
 
     if ((flags & ACCESS) == 0 || (flags & ~ALL_FLAGS) != 0)
         return EINVAL;
@@ -48,6 +51,8 @@ static int check_flags(unsigned flags)
     if ((flags & GCMMAP_TRACED) && is_not_traced)
         return EINVAL;
     if ((flags & GCMMAP_HUGE) && (flags & GCMMAP_HUGE_ONLY))
+        return EINVAL;
+    if ((flags & GCMMAP_SECRET) && (flags & (GCMMAP_HUGE | GCMMAP_HUGE_ONLY)))
         return EINVAL;
     if ((flags & GCMMAP_SYNC_DAX) && (flags & GCMMAP_PRIVATE))
         return EINVAL;
@@ -126,6 +131,8 @@ static int create(struct region_request *request, gcmmap_region **handle)
 {
     int error = 0;
 
+    if ((request->mapping.flags & GCMMAP_SECRET) && request->mapping.fd >= 0)
+        return EINVAL;
     if (request->mapping.flags & GCMMAP_HUGE_ONLY)
         error = request->mapping.fd >= 0 ? EINVAL : check_huge_only(request);
     else if (request->mapping.flags & GCMMAP_HUGE)

@@ -47,6 +47,13 @@ int os_grow_file(int fd, off_t size);
 
 int os_cut_file(int fd, off_t size);
 
+/* A new file that lies in memory and has no path.  ENOSYS: there is no such thing. */
+int os_open_memfd(const char *name, int *fd);
+
+/* Shared memory of that name; flags: GCMMAP_CREATE ... and access.  *created: it is new. */
+int os_open_shm(const char *name, unsigned flags, int *fd, bool *created);
+int os_unlink_shm(const char *name);
+
 /* Whether fd was opened for what the access flags need; as mmap(2) would say. */
 int os_check_access(int fd, unsigned access);
 

@@ -17,4 +17,7 @@ int os_extra_flags(unsigned flags, int mmap_flags);
  */
 int os_extra_finish(void *at, size_t n_bytes, const struct os_mapping *what);
 
+/* A new file of secret memory, or ENOSYS. */
+int os_extra_open_secret(size_t n_bytes, int *fd);
+
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "gcmmap.h"
@@ -140,4 +141,31 @@ size_t os_huge_page_size(unsigned flags)
         __atomic_store_n(size, known, __ATOMIC_RELAXED);
     }
     return known > 1 ? known : 0;
+}
+
+int os_extra_open_secret(size_t n_bytes, int *fd)
+{
+    int saved_errno = errno, error = ENOSYS;
+
+#ifdef SYS_memfd_secret
+    *fd = (int)syscall(SYS_memfd_secret, (unsigned)O_CLOEXEC);
+    error = *fd < 0 ? errno : 0;
+#endif
+    errno = saved_errno;
+    if (error != 0)
+        return error;
+    error = os_cut_file(*fd, (off_t)n_bytes);
+    if (error != 0)
+        os_close(*fd);
+    return error;
+}
+
+int os_open_memfd(const char *name, int *fd)
+{
+    int saved_errno = errno, error;
+
+    *fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    error = *fd < 0 ? errno : 0;
+    errno = saved_errno;
+    return error;
 }

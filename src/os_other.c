@@ -94,3 +94,15 @@ bool os_peeks_protected(void)
 {
     return false;
 }
+
+int os_extra_open_secret(size_t n_bytes, int *fd)
+{
+    (void)n_bytes, (void)fd;
+    return ENOSYS;
+}
+
+int os_open_memfd(const char *name, int *fd)
+{
+    (void)name, (void)fd;
+    return ENOSYS;
+}

@@ -112,6 +112,33 @@ int os_cut_file(int fd, off_t size)
     return outcome(ftruncate(fd, size) != 0, saved_errno);
 }
 
+int os_open_shm(const char *name, unsigned flags, int *fd, bool *created)
+{
+    bool writable = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
+    int saved_errno = errno, error;
+
+    do {
+        *created = false;
+        *fd = -1;
+        errno = ENOENT;
+        if (flags & GCMMAP_CREATE) {
+            *fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+            *created = *fd >= 0;
+        }
+        if (*fd < 0 && !(flags & GCMMAP_EXCLUSIVE) && (!(flags & GCMMAP_CREATE) || errno == EEXIST))
+            *fd = shm_open(name, writable || (flags & GCMMAP_CREATE) ? O_RDWR : O_RDONLY, 0);
+        error = outcome(*fd < 0, saved_errno);
+    } while (error == ENOENT && (flags & GCMMAP_CREATE)); /* it went just now */
+    return error;
+}
+
+int os_unlink_shm(const char *name)
+{
+    int saved_errno = errno;
+
+    return outcome(shm_unlink(name) != 0, saved_errno);
+}
+
 bool os_has_hidden_contents(int fd)
 {
     char byte;
@@ -184,7 +211,8 @@ static int try_elsewhere(size_t n_bytes, int protection, int flags, int fd, off_
 
 static int flags_of(const struct os_mapping *what)
 {
-    int flags = what->flags & GCMMAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+    bool is_shared = !(what->flags & GCMMAP_PRIVATE) || (what->flags & GCMMAP_SECRET);
+    int flags = is_shared ? MAP_SHARED : MAP_PRIVATE;
 
     if (what->fd < 0)
         flags |= MAP_ANONYMOUS;
@@ -210,11 +238,31 @@ static bool may_fail_halfway(const struct os_mapping *what)
            (what->flags & (GCMMAP_SYNC_DAX | GCMMAP_HUGE_ONLY)) != 0;
 }
 
+/* Secret memory is a file to the kernel, which needs no descriptor once it is mapped. */
+static bool is_secret(const struct os_mapping *what)
+{
+    return what->fd < 0 && (what->flags & GCMMAP_SECRET) != 0;
+}
+
+static int map_secret(size_t n_bytes, const struct os_mapping *what, bool anywhere, void **at)
+{
+    struct os_mapping file = *what;
+    int error = os_extra_open_secret(n_bytes, &file.fd);
+
+    if (error != 0)
+        return error;
+    error = anywhere ? os_map_anywhere(n_bytes, &file, at) : os_map(*at, n_bytes, &file);
+    os_close(file.fd);
+    return error;
+}
+
 int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
 {
     int protection = protection_of(what->flags), flags = flags_of(what);
     int error = 0;
 
+    if (is_secret(what))
+        return map_secret(n_bytes, what, false, &at);
     if (may_fail_halfway(what))
         error = try_elsewhere(n_bytes, protection, flags & ~MAP_POPULATE, what->fd, what->offset);
     if (error != 0)
@@ -229,11 +277,13 @@ int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
 
 int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at)
 {
-    int saved_errno = errno;
-    void *start =
-        mmap(NULL, n_bytes, protection_of(what->flags), flags_of(what), what->fd, what->offset);
-    int error = outcome(start == MAP_FAILED, saved_errno);
+    int saved_errno = errno, error;
+    void *start;
 
+    if (is_secret(what))
+        return map_secret(n_bytes, what, true, at);
+    start = mmap(NULL, n_bytes, protection_of(what->flags), flags_of(what), what->fd, what->offset);
+    error = outcome(start == MAP_FAILED, saved_errno);
     if (error != 0)
         return error;
     error = finish(start, n_bytes, what);

@@ -17,7 +17,7 @@
     (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE |             \
      GCMMAP_TRACED | GCMMAP_BY_HANDLE | GCMMAP_WRITE_BACK | GCMMAP_POPULATE | GCMMAP_HUGE |        \
      GCMMAP_HUGE_ONLY | GCMMAP_NORESERVE | GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN |      \
-     GCMMAP_NO_FORK | GCMMAP_NO_DUMP)
+     GCMMAP_NO_FORK | GCMMAP_NO_DUMP | GCMMAP_SECRET)
 #define ERRNO_BEFORE ERFKILL /* nothing here gives it */
 
 static int fd; /* of a file of FILE_SIZE bytes, seed 1, read and write */
@@ -429,6 +429,9 @@ static void test_contradictions(void)
             "only huge pages of a file");
     REFUSED(gcmmap_map(fd, 0, 100, GCMMAP_READ | GCMMAP_PRIVATE | GCMMAP_SYNC_DAX), EINVAL,
             "GCMMAP_SYNC_DAX of a private mapping");
+    REFUSED(gcmmap_map(fd, 0, 100, GCMMAP_READ | GCMMAP_SECRET), EINVAL, "a secret file");
+    REFUSED(gcmmap_alloc(100, GCMMAP_SECRET | GCMMAP_TRACED), EINVAL, "secret, but traced");
+    REFUSED(gcmmap_alloc(100, GCMMAP_SECRET | GCMMAP_HUGE), EINVAL, "secret huge pages");
     REFUSED(gcmmap_alloc(100, GCMMAP_SYNC_DAX), EINVAL, "GCMMAP_SYNC_DAX of memory");
 }
 

@@ -57,6 +57,8 @@ c_tests = \
 	tests/regions-by-handle-have-any-size \
 	tests/regions-grow-in-place \
 	tests/released-regions-are-told \
+	tests/secret-memory-stays-secret \
+	tests/shared-memory-is-shared \
 	tests/shortage-collects-first \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slices-are-checked \
