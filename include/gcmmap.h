@@ -185,7 +185,7 @@ typedef struct {
 #define GCMMAP_GROWSDOWN 0x4000u
 #define GCMMAP_NO_FORK 0x8000u
 #define GCMMAP_NO_DUMP 0x10000u
-#define GCMMAP_SECRET 0x20000u /* all bits below are taken */
+#define GCMMAP_SECRET 0x20000u
 
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
