@@ -1,10 +1,11 @@
 # Benchmarks: `make bench`, or e.g. `make bench BENCH_FLAGS=--quick`.  Not built by `make`.
-# BENCH_FLAGS are for both programs: --quick, --seconds=, --large, --all, --note=.  Either
+# BENCH_FLAGS are for all programs: --quick, --seconds=, --large, --all, --note=.  Each
 # has a --help.
 
-EXTRA_PROGRAMS = bench/cycle bench/collection
+EXTRA_PROGRAMS = bench/cycle bench/collection bench/tracing
 bench_cycle_SOURCES = bench/cycle.c bench/bench.h
 bench_collection_SOURCES = bench/collection.c bench/bench.h
+bench_tracing_SOURCES = bench/tracing.c bench/bench.h
 MOSTLYCLEANFILES = $(EXTRA_PROGRAMS)
 
 BENCH_FLAGS =
@@ -16,6 +17,8 @@ bench: $(EXTRA_PROGRAMS)
 	bench/cycle$(EXEEXT) $(BENCH_FLAGS) $(bench_results)/cycle.json
 	@echo
 	bench/collection$(EXEEXT) $(BENCH_FLAGS) $(bench_results)/collection.json
+	@echo
+	bench/tracing$(EXEEXT) $(BENCH_FLAGS) $(bench_results)/tracing.json
 
 distclean-local:
 	rm -rf $(bench_results)
