@@ -113,7 +113,8 @@ typedef struct {
  * the file has been truncated meanwhile, are passed over, and keep nothing.
  */
 #define GCMMAP_POINTER_FREE 0x10u /* never look for pointers in this region */
-#define GCMMAP_TRACED 0x20u       /* look for pointers even if it is shared or read-only; it
+#define GCMMAP_TRACED                                                                              \
+    0x20u /* look for pointers even if it is shared or read-only; it
                                      must be readable, and not pointer-free */
 
 /*
@@ -187,6 +188,16 @@ typedef struct {
 #define GCMMAP_NO_DUMP 0x10000u
 #define GCMMAP_SECRET 0x20000u
 
+/*
+ * With GCMMAP_PARTIAL the parts of a large region that no pointer leads into any more are given
+ * back to the kernel while others are held: in parts of about 16 MiB, after collections.
+ * A pointer into the first part, as the handle is, keeps all of them.  The addresses
+ * stay the region's; who comes back to them by arithmetic (gcmmap_of() and gcmmap_data())
+ * finds what is in the file, or zeros in anonymous memory: private stores there are lost.
+ * Not for traced regions, and not with GCMMAP_BY_HANDLE.
+ */
+#define GCMMAP_PARTIAL 0x100000u
+
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
 
@@ -221,6 +232,7 @@ typedef struct {
  *   EOVERFLOW  the file is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
  *   EPERM      GCMMAP_EXEC, and the file system is mounted noexec
  *   ENOMEM     no address space or map slots left, even after collections
+ *   EDQUOT     gcmmap_set_budget() allows no more, even after collections
  *   EAGAIN     the file is locked, or mlockall(2) is in force and its limit reached
  *   EACCES, ENOENT, EMFILE ...   from open(2)
  *   ENOTSUP, EOPNOTSUP ...       what a flag asks for cannot be had: "How it is mapped"
@@ -258,6 +270,7 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags);
  *   EAGAIN     the file is locked, or mlockall(2) is in force and its limit reached
  *   ENOTSUP, EOPNOTSUP ...       what a flag asks for cannot be had: "How it is mapped"
  *   ENOMEM     no address space or map slots left, even after collections
+ *   EDQUOT     gcmmap_set_budget() allows no more, even after collections
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
  */
@@ -278,6 +291,7 @@ gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
  *   ENOTSUP ...  what a flag asks for cannot be had: "How it is mapped"
  *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
  *   ENOMEM     no address space or map slots left, even after collections
+ *   EDQUOT     gcmmap_set_budget() allows no more, even after collections
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
  */
@@ -872,6 +886,58 @@ size_t gcmmap_collect(void);
  * Since:   0.1
  */
 size_t gcmmap_trim(void);
+
+/**
+ * What regions may hold altogether, open ones and dead ones that are still mapped.  0: no
+ * limit of ours.  Bytes count whole pages.
+ */
+typedef struct {
+    size_t n_regions;
+    size_t bytes;         /* mapped */
+    size_t bytes_charged; /* of these, private and writable: they may cost memory */
+    size_t reserved[5];   /* zero; for later versions */
+} gcmmap_budget;
+
+/**
+ * Limits what can be mapped.  A call that maps or extends and would exceed the budget collects
+ * first, and then fails with EDQUOT.  What is mapped already stays.
+ *
+ * \return  0, or -1 with errno set and nothing changed:
+ *   EINVAL  budget is NULL, or something in reserved is not zero
+ * Threads: any.
+ * Since:   0.1
+ */
+int gcmmap_set_budget(const gcmmap_budget *budget);
+
+/** The budget in force; all zero at the start.  Since: 0.1 */
+void gcmmap_get_budget(gcmmap_budget *budget);
+
+/**
+ * When mapping collects by itself: as soon as one of these has been reached since the last
+ * collection, whoever made it, but not before live_percent of what is live then has been
+ * mapped anew.  0 stands for the default.
+ */
+typedef struct {
+    size_t n_regions;     /* default 1,024: more do not make mapping cheaper */
+    size_t bytes;         /* of addresses of the collector's heap; default 4 GiB (32 bits: 256 MiB):
+                             each GiB costs a collection about 0.25 ms */
+    size_t bytes_charged; /* private and writable; default 256 MiB */
+    size_t live_percent;  /* default 50 */
+    size_t reserved[4];   /* zero; for later versions */
+} gcmmap_pacing;
+
+/**
+ * Sets the pacing.
+ *
+ * \return  0, or -1 with errno set and nothing changed:
+ *   EINVAL  pacing is NULL, or something in reserved is not zero
+ * Threads: any.
+ * Since:   0.1
+ */
+int gcmmap_set_pacing(const gcmmap_pacing *pacing);
+
+/** The pacing in force, defaults filled in.  Since: 0.1 */
+void gcmmap_get_pacing(gcmmap_pacing *pacing);
 
 /** Counters of this process.  Bytes count whole pages. */
 typedef struct {

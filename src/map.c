@@ -17,7 +17,7 @@
     (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_TRACED | GCMMAP_BY_HANDLE |            \
      GCMMAP_WRITE_BACK | GCMMAP_POPULATE | GCMMAP_HUGE | GCMMAP_HUGE_ONLY | GCMMAP_NORESERVE |     \
      GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN | GCMMAP_NO_FORK | GCMMAP_NO_DUMP |          \
-     GCMMAP_SECRET)
+     GCMMAP_SECRET | GCMMAP_PARTIAL)
 
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
@@ -47,6 +47,8 @@ static int check_flags(unsigned flags)
     if ((flags & ACCESS) == 0 || (flags & ~ALL_FLAGS) != 0)
         return EINVAL;
     if ((flags & GCMMAP_WRITE_BACK) && !stores_reach_file)
+        return EINVAL;
+    if ((flags & GCMMAP_PARTIAL) && ((flags & GCMMAP_BY_HANDLE) || is_traced(flags)))
         return EINVAL;
     if ((flags & GCMMAP_TRACED) && is_not_traced)
         return EINVAL;

@@ -93,9 +93,6 @@ int os_set_aside_at(void *address, size_t n_bytes, void **at);
 /* The end of what the last three gave. */
 int os_unmap(void *at, size_t n_bytes);
 
-/* Writes what was stored to the pages of a shared mapping to its file, and waits for it. */
-int os_write_back(void *at, size_t n_bytes);
-
 /* Replaces the pages by inaccessible ones that cost no memory. */
 int os_vacate(void *at, size_t n_bytes);
 

@@ -396,11 +396,6 @@ int os_sync(void *at, size_t n_bytes, unsigned flags)
     return outcome(msync(at, n_bytes, how) != 0, saved_errno);
 }
 
-int os_write_back(void *at, size_t n_bytes)
-{
-    return n_bytes == 0 ? 0 : os_sync(at, n_bytes, GCMMAP_SYNC);
-}
-
 int os_protect(void *at, size_t n_bytes, unsigned access)
 {
     int protection = protection_of(access), saved_errno = errno;

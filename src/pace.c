@@ -23,12 +23,47 @@
 #define PACE_REGIONS 1024u
 #define PACE_BYTES ((size_t)1 << (sizeof(size_t) > 4 ? 32 : 28)) /* 32 bits: 256 MiB */
 #define PACE_CHARGED_BYTES ((size_t)256 << 20)
+#define PACE_LIVE_PERCENT 50u
 
 /* All under the collector's lock. */
+static struct pace_limits limits = { PACE_REGIONS, PACE_BYTES, PACE_CHARGED_BYTES,
+                                     PACE_LIVE_PERCENT };
 static struct {
     unsigned long cycle;
     size_t n_regions, bytes, bytes_charged;
 } since;
+
+static void *set(void *arg)
+{
+    const struct pace_limits *wanted = arg;
+
+    limits = (struct pace_limits){
+        .n_regions = wanted->n_regions != 0 ? wanted->n_regions : PACE_REGIONS,
+        .bytes = wanted->bytes != 0 ? wanted->bytes : PACE_BYTES,
+        .bytes_charged = wanted->bytes_charged != 0 ? wanted->bytes_charged : PACE_CHARGED_BYTES,
+        .live_percent = wanted->live_percent != 0 ? wanted->live_percent : PACE_LIVE_PERCENT,
+    };
+    return NULL;
+}
+
+void pace_set(const struct pace_limits *wanted)
+{
+    collector_locked(set, (void *)wanted);
+}
+
+static void *get(void *arg)
+{
+    *(struct pace_limits *)arg = limits;
+    return NULL;
+}
+
+struct pace_limits pace_get(void)
+{
+    struct pace_limits result;
+
+    collector_locked(get, &result);
+    return result;
+}
 
 static void note_cycle(void)
 {
@@ -72,15 +107,17 @@ void pace_unmapped(size_t bytes, size_t bytes_charged)
 
 static size_t threshold(size_t least, size_t live)
 {
-    return live / 2 > least ? live / 2 : least;
+    double share = (double)live / 100 * (double)limits.live_percent; /* may be beyond SIZE_MAX */
+
+    return share >= (double)SIZE_MAX ? SIZE_MAX : (size_t)share > least ? (size_t)share : least;
 }
 
 bool pace_is_due(const struct pace_live *live)
 {
     note_cycle();
-    return since.n_regions >= threshold(PACE_REGIONS, live->n_regions) ||
-           since.bytes >= threshold(PACE_BYTES, live->bytes) ||
-           since.bytes_charged >= threshold(PACE_CHARGED_BYTES, live->bytes_charged);
+    return since.n_regions >= threshold(limits.n_regions, live->n_regions) ||
+           since.bytes >= threshold(limits.bytes, live->bytes) ||
+           since.bytes_charged >= threshold(limits.bytes_charged, live->bytes_charged);
 }
 
 /* ---- the host's rhythm ------------------------------------------------------ */

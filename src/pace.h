@@ -21,6 +21,15 @@ struct pace_live {
     size_t bytes_charged; /* private and writable: may cost memory */
 };
 
+/* When to collect, all set. */
+struct pace_limits {
+    size_t n_regions, bytes, bytes_charged, live_percent;
+};
+
+/* Lock not held.  0 stands for the default. */
+void pace_set(const struct pace_limits *wanted);
+struct pace_limits pace_get(void);
+
 /* Lock held.  Something was mapped since the last collection. */
 void pace_mapped(size_t bytes, size_t bytes_charged);
 

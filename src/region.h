@@ -95,6 +95,14 @@ int region_extend(gcmmap_region *handle, size_t n_bytes);
 int region_refresh(gcmmap_region *handle);
 int region_truncate(gcmmap_region *handle, size_t n_bytes);
 
+/* What all regions together may hold; 0: no limit. */
+struct region_budget {
+    size_t n_regions, n_bytes, n_charged;
+};
+
+void region_set_budget(const struct region_budget *budget);
+struct region_budget region_get_budget(void);
+
 int region_close(gcmmap_region *handle);
 int region_unmap_now(gcmmap_region *handle);
 

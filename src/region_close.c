@@ -6,7 +6,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "collector.h"
 #include "outside.h"
@@ -45,6 +44,7 @@ static void *begin_close(void *arg)
             region_stats.n_closed--;
         if (region->by_handle) /* the kernel may give the addresses to others at once */
             outside_remove(region->body.start);
+        region_forget_parts(region);
         region->state = UNMAPPING;
         call->region = region;
     } else if (region->state != CLOSED) {
@@ -108,7 +108,8 @@ static void *is_pinned(void *arg)
 static int let_pages_go(const struct close_call *call)
 {
     const struct body *body = &call->region->body;
-    int error = body->writes_back ? os_write_back(body->start, body->n_covered) : 0;
+    bool writes_back = body->writes_back && body->n_covered != 0;
+    int error = writes_back ? os_sync(body->start, body->n_covered, GCMMAP_SYNC) : 0;
 
     if (error != 0)
         return error;
@@ -140,7 +141,7 @@ static int close_now(gcmmap_region *handle, bool for_good)
     if (call.is_last)
         region_tell_released(call.region);
     if (for_good && call.error == 0)
-        region_free(call.region);
+        region_free_record(call.region);
     collector_keep(handle);
     return call.error;
 }

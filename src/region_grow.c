@@ -190,6 +190,7 @@ static int grow(struct resize *call, bool grow_file)
     struct os_file file = { .type = OS_FILE_DEVICE };
     int error = region->of_file ? look_at_file(region, &file) : 0;
     bool is_short = file.type == OS_FILE_REGULAR && (uintmax_t)file.size < end_wanted;
+    struct region_budget more = { 0, to - from, region->charged ? to - from : 0 };
 
     if (error != 0)
         return error;
@@ -197,10 +198,14 @@ static int grow(struct resize *call, bool grow_file)
         return ENXIO;
     if (region->of_file && !is_offset(end_wanted + os_page_size()))
         return EFBIG;
+    error = region_budget_begin(&more);
+    if (error != 0)
+        return error;
     error = is_short ? map_and_grow_file(region, from, to, &file, end_wanted)
                      : map_pages(region, from, to);
     if (error == 0)
         collector_locked(commit, call);
+    region_budget_end(&more);
     return error;
 }
 
@@ -231,7 +236,7 @@ static int shrink(struct resize *call, bool cut)
     while (collector_locked(is_pinned_by_others, call->region) != NULL)
         os_yield();
     if (region->body.writes_back && !cut)
-        error = os_write_back(behind, n_behind);
+        error = os_sync(behind, n_behind, GCMMAP_SYNC);
     if (error == 0 && n_behind != 0)
         error = os_vacate(behind, n_behind);
     if (error == 0 && cut)
@@ -330,10 +335,12 @@ static int resize(gcmmap_region *handle, size_t n_bytes, int (*change)(struct re
     int error = ENOMEM;
 
     region_start();
-    for (int n_collections = 0; n_collections <= 2 && error == ENOMEM; n_collections++) {
+    for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
             region_collect_and_drain();
         error = resize_once(handle, n_bytes, change);
+        if (error != ENOMEM && error != EDQUOT)
+            break;
     }
     collector_keep(handle);
     return error;

@@ -39,6 +39,7 @@ struct region {
     int fd;                /* -1: no file, or closed */
     bool may_be_protected; /* against reading: some pages, once, by an operation */
     char *name;            /* malloc'ed, or NULL */
+    struct parts *parts;   /* GCMMAP_PARTIAL; or NULL */
     gcmmap_released released;
     void **released_data; /* a root; NULL: nobody wants to know, or knows already */
 };
@@ -77,10 +78,6 @@ struct region *region_with(const gcmmap_region *handle);
 
 /* Lock held.  Counts it in or out, with sign 1 or -1. */
 void region_count_live(const struct region *region, ptrdiff_t sign);
-
-/* Lock not held; nobody else knows it. */
-void region_free(struct region *region);
-
 /* With what GCMMAP_ flags its pages are to be mapped. */
 unsigned region_map_flags(const struct region *region);
 
@@ -96,6 +93,25 @@ void region_start(void);
 /* Lock not held.  Releases what is dead; the second collects first. */
 void region_drain(void);
 void region_collect_and_drain(void);
+
+/* Lock not held.  The record of a region that is gone, or never was. */
+void region_free_record(struct region *region);
+
+/*
+ * GCMMAP_PARTIAL.  To be called at creation; inside a collection, for a region that is alive;
+ * by whoever drains; and, with the lock held, when the record is to go.
+ */
+int region_prepare_parts(struct region *region, size_t n_bytes);
+void region_note_parts(struct region *region);
+void region_drop_parts(void);
+void region_forget_parts(struct region *region);
+
+/*
+ * Lock not held.  Whether there is room for so much more, which is set apart until
+ * region_budget_end(): 0, or EDQUOT.  Collects nothing.
+ */
+int region_budget_begin(const struct region_budget *more);
+void region_budget_end(const struct region_budget *more);
 
 /* Lock not held; its pages are gone.  Tells who wants to know. */
 void region_tell_released(struct region *region);

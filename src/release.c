@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "collector.h"
+#include "gcmmap.h"
 #include "os.h"
 #include "reserve.h"
 
@@ -68,7 +69,8 @@ static void write_back(struct body *body)
     if (!body->writes_back)
         return;
     body->writes_back = false;
-    body->write_error = os_write_back(body->start, body->n_covered);
+    if (body->n_covered != 0)
+        body->write_error = os_sync(body->start, body->n_covered, GCMMAP_SYNC);
 }
 
 static bool are_neighbours(const struct body *left, const struct body *right)

@@ -283,6 +283,36 @@ bool reserve_is_reached(struct reservation *reservation)
     return reservation->seen;
 }
 
+size_t reserve_most_stretches(size_t n_bytes)
+{
+    return n_bytes / ROW_BLOCK + 2; /* every other block; bridges are as good as whole ones */
+}
+
+size_t reserve_find_unreached(const struct reservation *reservation,
+                              struct reserve_stretch *stretches, size_t n_most)
+{
+    unsigned char *first = reservation_block(reservation), *start = reservation_start(reservation);
+    unsigned char *end = first + reservation_block_bytes(reservation);
+    size_t n = 0;
+    bool was_reached = true;
+
+    if (!reservation->is_row || collector_is_reached(first))
+        return 0;
+    for (unsigned char *block = first; block < end; block += collector_block_bytes(block)) {
+        bool is_reached = collector_is_reached(block);
+
+        if (!is_reached && was_reached) {
+            if (n == n_most)
+                break;
+            stretches[n++].from = block > start ? (size_t)(block - start) : 0;
+        }
+        if (!is_reached)
+            stretches[n - 1].to = (size_t)(block + collector_block_bytes(block) - start);
+        was_reached = is_reached;
+    }
+    return n;
+}
+
 /* Each its neighbours: one that marked thousands would fill the mark stack. */
 void reserve_mark_neighbours(const struct reservation *reservation, const void *block,
                              struct collector_marker *marker)
@@ -302,10 +332,10 @@ void reserve_mark_neighbours(const struct reservation *reservation, const void *
 void reserve_find_part(const struct reservation *reservation, const void *block, size_t *from,
                        size_t *to)
 {
-    size_t pad = (size_t)(reservation_start(reservation) -
-                          (unsigned char *)reservation_block(reservation));
-    size_t start = (size_t)((const unsigned char *)block -
-                            (unsigned char *)reservation_block(reservation));
+    size_t pad =
+        (size_t)(reservation_start(reservation) - (unsigned char *)reservation_block(reservation));
+    size_t start =
+        (size_t)((const unsigned char *)block - (unsigned char *)reservation_block(reservation));
     size_t end = start + collector_block_bytes(block);
 
     *from = start > pad ? start - pad : 0;

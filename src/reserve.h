@@ -32,6 +32,22 @@ void reserve_put_back(struct reservation *reservation);
  */
 bool reserve_is_reached(struct reservation *reservation);
 
+/* Usable bytes [from, to) of a reservation, of blocks next to each other. */
+struct reserve_stretch {
+    size_t from, to;
+};
+
+/* How many stretches a reservation of so many bytes can be broken into. */
+size_t reserve_most_stretches(size_t n_bytes);
+
+/*
+ * Lock held, inside the unreached hook, at the first call for the reservation in a collection.
+ * The stretches that no pointer leads into, as many as there is room for; none if one
+ * leads into the first block.  How many.
+ */
+size_t reserve_find_unreached(const struct reservation *reservation,
+                              struct reserve_stretch *stretches, size_t n_most);
+
 /* In the mark hook, for one block of the reservation: sees to it that all are marked. */
 void reserve_mark_neighbours(const struct reservation *reservation, const void *block,
                              struct collector_marker *marker);

@@ -32,6 +32,7 @@ guile_tests = \
 c_tests = \
 	tests/advice-reaches-the-kernel \
 	tests/any-pointer-finds-its-region \
+	tests/budgets-are-kept \
 	tests/bad-input-changes-nothing \
 	tests/changes-of-size-meet-other-calls \
 	tests/closed-slices-fault \
@@ -43,6 +44,7 @@ c_tests = \
 	tests/files-are-mapped-exactly \
 	tests/fixed-addresses-are-honoured-or-refused \
 	tests/finalizers-read-their-slice \
+	tests/forgotten-parts-go \
 	tests/forked-children-see-holes-as-closed \
 	tests/forked-children-use-and-drop-regions \
 	tests/hosts-keep-their-rhythm \

@@ -14,7 +14,7 @@ run_again() {
     shift
     for program in every-pointer-keeps-its-region traced-memory-keeps-what-it-points-to \
         finalizers-read-their-slice stale-pointers-hold-addresses threads-map-slice-and-drop \
-        random-lives-of-regions written-pages-are-traced; do
+        random-lives-of-regions written-pages-are-traced regions-by-handle-have-any-size; do
         n=$((n + 1))
         if env GCMMAP_STRESS_MAPPINGS=10000 "$@" "$top_builddir/tests/$program" \
             > "$output" 2>&1; then

@@ -1,0 +1,291 @@
+/*
+ * region_create: from a request to a live region.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector.h"
+#include "outside.h"
+#include "pace.h"
+#include "region_record.h"
+#include "reserve.h"
+#include "roots.h"
+
+static uint64_t last_id; /* lock */
+
+static size_t round_to_pages(size_t n_bytes)
+{
+    size_t page = os_page_size();
+
+    return (n_bytes + page - 1) & ~(page - 1);
+}
+
+static void *is_collection_due(void *arg)
+{
+    struct pace_live live = { region_stats.n_live, region_stats.bytes_live, region_bytes_charged };
+
+    return pace_is_due(&live) ? arg : NULL;
+}
+
+static void *set_live(void *arg)
+{
+    struct region *region = arg;
+
+    region->state = LIVE;
+    region->id = ++last_id;
+    region->body.at->user = region;
+    if (region->by_handle)
+        outside_add(region->body.start, region->body.n_outside, region);
+    region_count_live(region, 1);
+    region_stats.n_mapped++;
+    pace_mapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
+    return NULL;
+}
+
+/*
+ * A mapping that fills its whole reservation is one entry in the kernel's table of
+ * mappings instead of two, and a quarter cheaper to make and release.  What lies behind
+ * the bytes asked for is then more of the file, or SIGBUS behind its end.  Not where an
+ * overrun could write: there it has to fault.
+ */
+static size_t bytes_to_cover(const struct region *region, const struct region_request *request)
+{
+    /* What would have to be read in at once is no more than was asked for. */
+    const unsigned not_these = GCMMAP_WRITE | GCMMAP_POPULATE | GCMMAP_LOCK;
+    bool fill = region->of_file && request->mapping.direct && request->room == 0 &&
+                !(request->mapping.flags & not_these) && region->n_bytes != 0;
+
+    return fill ? (size_t)(reservation_end(region->body.at) - region->body.start)
+                : region_page_bytes(region);
+}
+
+static unsigned char *align(unsigned char *start, size_t alignment, size_t phase)
+{
+    return start + ((phase - (uintptr_t)start) & (alignment - 1));
+}
+
+/* From the first page, with the room to grow. */
+static size_t total_bytes(const struct region_request *request)
+{
+    return request->head + (request->n_bytes > request->room ? request->n_bytes : request->room);
+}
+
+/* Pages on blocks, where every pointer counts. */
+static int map_inside(struct region *region, const struct region_request *request,
+                      const struct os_mapping *mapping, size_t n_bytes)
+{
+    struct body *body = &region->body;
+    size_t page = os_page_size(), alignment = request->alignment > page ? request->alignment : page;
+
+    /* One byte more than asked for: a pointer past the end must belong to us. */
+    body->at = reserve_take(round_to_pages(n_bytes + 1) + alignment - page, region->traced);
+    if (body->at == NULL)
+        return ENOMEM;
+    body->start = align(reservation_start(body->at), alignment, request->phase);
+    body->n_covered = bytes_to_cover(region, request);
+    return body->n_covered != 0 ? os_map(body->start, body->n_covered, mapping) : 0;
+}
+
+/* Pages anywhere; the handle is a block of its own, on which nothing is mapped. */
+static int map_outside(struct region *region, const struct region_request *request,
+                       const struct os_mapping *mapping, size_t n_bytes)
+{
+    struct body *body = &region->body;
+    void *start = NULL;
+    int error;
+
+    body->at = reserve_take(os_page_size(), region->traced);
+    if (body->at == NULL)
+        return ENOMEM;
+    body->n_covered = region_page_bytes(region);
+    body->n_outside = round_to_pages(n_bytes);
+    if (body->n_outside == body->n_covered && request->alignment == 0 && !request->address) {
+        error = os_map_anywhere(body->n_covered, mapping, &start);
+    } else {
+        error = request->address != NULL
+                    ? os_set_aside_at(request->address, body->n_outside, &start)
+                    : os_set_aside(body->n_outside, request->alignment, request->phase, &start);
+        if (error == 0 && body->n_covered != 0)
+            error = os_map(start, body->n_covered, mapping);
+        if (error != 0 && start != NULL)
+            os_unmap(start, body->n_outside);
+    }
+    body->start = start;
+    return error;
+}
+
+unsigned region_map_flags(const struct region *region)
+{
+    bool protect = region->traced && collector_protects_traced_blocks();
+
+    return protect ? (region->flags & ~GCMMAP_WRITE) | GCMMAP_READ : region->flags;
+}
+
+/* bdwgc's write protection goes by small pages, and would end the process on huge ones. */
+static bool is_refused_by_collector(const struct region *region,
+                                    const struct region_request *request)
+{
+    return request->page != 0 && region->traced && !region->by_handle &&
+           collector_protects_traced_blocks();
+}
+
+static int try_to_map(struct region *region, const struct region_request *request)
+{
+    struct os_mapping mapping = request->mapping;
+    size_t n_bytes = total_bytes(request);
+    int error;
+
+    if (request->page != 0)
+        n_bytes = (n_bytes + request->page - 1) & ~(request->page - 1);
+    mapping.flags = region_map_flags(region);
+    mapping.name = region->name;
+    region->body.at = NULL;
+    error = region->by_handle ? map_outside(region, request, &mapping, n_bytes)
+                              : map_inside(region, request, &mapping, n_bytes);
+    if (error != 0 && region->body.at != NULL)
+        reserve_put_back(region->body.at);
+    return error;
+}
+
+/* Growing needs the file, which the caller may close at once. */
+static int keep_file(struct region *region, const struct region_request *request)
+{
+    int error;
+
+    if (request->room == 0)
+        return 0;
+    region->room = request->room > region->n_bytes ? request->room : region->n_bytes;
+    region->offset = request->mapping.offset;
+    if (!region->of_file)
+        return 0;
+    error = os_describe(request->mapping.fd, &region->file);
+    return error != 0 ? error : os_duplicate(request->mapping.fd, &region->fd);
+}
+
+static int keep_name(struct region *region, const struct region_request *request)
+{
+    if (request->name != NULL)
+        region->name = strdup(request->name);
+    return request->name != NULL && region->name == NULL ? ENOMEM : 0;
+}
+
+/* What can be had before there are pages.  Undone by region_free_record(). */
+static int prepare(struct region *region, const struct region_request *request)
+{
+    int error;
+
+    region->body.writes_back = (region->flags & GCMMAP_WRITE_BACK) != 0;
+    region->released = request->released;
+    if (request->released != NULL) {
+        region->released_data = collector_new_root(request->data);
+        if (region->released_data == NULL)
+            return ENOMEM;
+    }
+    error = keep_name(region, request);
+    if (error == 0)
+        error = keep_file(region, request);
+    if (error == 0 && (region->flags & GCMMAP_PARTIAL))
+        error = region_prepare_parts(region, total_bytes(request));
+    return error;
+}
+
+static struct region *new_record(const struct region_request *request)
+{
+    struct region *region = calloc(1, sizeof *region);
+
+    if (region == NULL)
+        return NULL;
+    region->head = request->head;
+    region->n_bytes = region->n_bytes_next = request->n_bytes;
+    region->fd = -1;
+    region->page = request->page != 0 ? request->page : os_page_size();
+    region->flags = request->mapping.flags;
+    region->traced = request->traced;
+    region->of_file = request->mapping.fd >= 0;
+    region->charged = (~region->flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == 0; /* both are set */
+    /* Nothing to point into: then the handle's block will do. */
+    region->by_handle =
+        (region->flags & GCMMAP_BY_HANDLE) != 0 && (request->n_bytes != 0 || request->room != 0);
+    /* Which pages change between two steps of a collection bdwgc sees in its heap only. */
+    if (region->traced && collector_is_incremental())
+        region->by_handle = false;
+    return region;
+}
+
+static struct region_budget need_of(const struct region *region)
+{
+    size_t n_bytes = region_page_bytes(region);
+
+    return (struct region_budget){ 1, n_bytes, region->charged ? n_bytes : 0 };
+}
+
+/* On shortage collects; and again, for what finalizers held in the first round. */
+static int map_or_collect(struct region *region, const struct region_request *request)
+{
+    struct region_budget more = need_of(region);
+    int error = ENOMEM;
+
+    if (collector_locked(is_collection_due, region) != NULL)
+        region_collect_and_drain();
+    else
+        region_drain();
+    for (int n_collections = 0; n_collections <= 2; n_collections++) {
+        if (n_collections > 0)
+            region_collect_and_drain();
+        error = region_budget_begin(&more);
+        if (error == 0) {
+            error = try_to_map(region, request);
+            if (error == 0)
+                return 0; /* the budget is the caller's to end: when the region is counted */
+            region_budget_end(&more);
+        }
+        if (error != ENOMEM && error != EDQUOT)
+            break;
+    }
+    return error;
+}
+
+static void *unprepare(void *arg)
+{
+    outside_unprepare();
+    return arg;
+}
+
+int region_create(const struct region_request *request, gcmmap_region **handle)
+{
+    struct region_budget more;
+    struct region *region;
+    int error;
+
+    region_start();
+    region = new_record(request);
+    if (region == NULL)
+        return ENOMEM;
+    if (region->traced)
+        roots_start();
+    error = is_refused_by_collector(region, request) ? ENOTSUP : prepare(region, request);
+    if (error == 0 && region->by_handle)
+        error = outside_prepare();
+    if (error == 0) {
+        error = map_or_collect(region, request);
+        if (error != 0 && region->by_handle)
+            collector_locked(unprepare, NULL);
+    }
+    if (error != 0) {
+        region_free_record(region);
+        return error;
+    }
+    *handle = reservation_block(region->body.at); /* in sight before it can be found dead */
+    more = need_of(region);
+    collector_locked(set_live, region);
+    region_budget_end(&more);
+    pace_host_if_changed(reservation_total_bytes());
+    collector_want_finalization_point();
+    collector_keep(*handle);
+    return 0;
+}
