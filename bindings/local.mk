@@ -1,5 +1,7 @@
 # Bindings: each is built and installed where its runtime is.
 
+all_built =
+CLEANFILES = $(all_built) bindings/ecl/gcmmap.fas bindings/ecl/bench.fas
 EXTRA_DIST += bindings/guile/gcmmap.scm bindings/guile/gcmmap/mmap.scm \
 	bindings/guile/example.scm bindings/guile/bench/bench.scm
 
@@ -23,7 +25,7 @@ guilesite_DATA = bindings/guile/gcmmap.scm
 guilesub_DATA = bindings/guile/gcmmap/mmap.scm
 guileccache_DATA = bindings/guile/gcmmap.go
 guilecompiledsub_DATA = bindings/guile/gcmmap/mmap.go
-CLEANFILES = $(guileccache_DATA) $(guilecompiledsub_DATA)
+all_built += $(guileccache_DATA) $(guilecompiledsub_DATA)
 
 # Guile passes over compiled files that are older than their source.  (Named by a variable, as
 # automake would take the plain name for a replacement of its own rule.)
@@ -37,6 +39,34 @@ $(guileccache_DATA) $(guilecompiledsub_DATA):
 	  -o $@ $(top_srcdir)/$(@:.go=.scm) >$@.log || { cat $@.log; exit 1; }; rm -f $@.log
 endif
 
-.PHONY: bench-guile
+EXTRA_DIST += bindings/ecl/gcmmap.asd bindings/ecl/gcmmap.lisp.in bindings/ecl/example.lisp \
+	bindings/ecl/bench/bench.lisp
+
+if HAVE_ECL
+ecllibdir = $(libdir)/gcmmap
+ecllib_LTLIBRARIES = libecl-gcmmap.la
+libecl_gcmmap_la_SOURCES = bindings/ecl/ecl-gcmmap.c
+libecl_gcmmap_la_CFLAGS = $(AM_CFLAGS) $(ECL_CFLAGS)
+# ECL itself is in the process that loads this.
+libecl_gcmmap_la_LIBADD = libgcmmap.la $(BDW_GC_LIBS)
+libecl_gcmmap_la_LDFLAGS = -module -avoid-version $(NODELETE_LDFLAGS)
+
+eclsystemdir = $(datadir)/common-lisp/source/gcmmap
+eclsystem_DATA = bindings/ecl/gcmmap.asd bindings/ecl/gcmmap.lisp
+ecl_built = bindings/ecl/gcmmap.lisp
+all_built += $(ecl_built)
+
+$(ecl_built): $(top_srcdir)/bindings/ecl/gcmmap.lisp.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed 's,@ecllibdir@,$(ecllibdir),' \
+	  $(top_srcdir)/bindings/ecl/gcmmap.lisp.in >$@
+endif
+
+.PHONY: bench-guile bench-ecl
+bench-ecl: all
+	GCMMAP_ECL_LIBRARY='$(top_builddir)/.libs/libecl-gcmmap.so' $(ECL) --norc \
+	  --eval '(defun run (in out) (load (compile-file in :output-file out)))' \
+	  --eval '(run "$(top_builddir)/bindings/ecl/gcmmap.lisp" "bindings/ecl/gcmmap.fas")' \
+	  --eval '(run "$(top_srcdir)/bindings/ecl/bench/bench.lisp" "bindings/ecl/bench.fas")' \
+	  --eval '(ext:quit 0)'
 bench-guile: all
 	$(GUILE_ENVIRONMENT) $(GUILE) $(top_srcdir)/bindings/guile/bench/bench.scm

@@ -82,3 +82,24 @@ AC_SUBST([guileextensiondir])
 AC_SUBST([guilesitedir])
 AC_SUBST([guileccachedir])
 AM_CONDITIONAL([HAVE_GUILE], [test $have_guile = yes])])
+
+# GCMMAP_CHECK_ECL: HAVE_ECL says whether the ECL system is built.
+AC_DEFUN([GCMMAP_CHECK_ECL],
+[AC_ARG_WITH([ecl],
+  [AS_HELP_STRING([--without-ecl], [leave out the ECL system (default: if ECL is there)])],
+  [], [with_ecl=check])
+have_ecl=no
+AS_IF([test "x$with_ecl" != xno], [
+  AC_PATH_PROG([ECL], [ecl])
+  AC_PATH_PROG([ECL_CONFIG], [ecl-config])
+  AS_IF([test -n "$ECL" && test -n "$ECL_CONFIG"], [
+    # Its headers are not ours to warn about; those of /usr/include are found anyway.
+    ECL_CFLAGS=`"$ECL_CONFIG" --cflags | sed 's,-I/usr/include,,; s,-I,-isystem ,g'`
+    saved_CPPFLAGS=$CPPFLAGS
+    CPPFLAGS="$CPPFLAGS $ECL_CFLAGS"
+    AC_CHECK_HEADER([ecl/ecl.h], [have_ecl=yes])
+    CPPFLAGS=$saved_CPPFLAGS])
+  AS_IF([test "x$with_ecl$have_ecl" = xyesno], [AC_MSG_ERROR([no ECL, or no headers of it])],
+    [test $have_ecl = no], [AC_MSG_NOTICE([no ECL: its system is left out])])])
+AC_SUBST([ECL_CFLAGS])
+AM_CONDITIONAL([HAVE_ECL], [test $have_ecl = yes])])

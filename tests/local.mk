@@ -1,18 +1,21 @@
 # Tests: one file for one behaviour, named by a sentence; TAP.
 
-TEST_EXTENSIONS = .sh .scm
+TEST_EXTENSIONS = .sh .scm .lisp
 AM_TESTS_ENVIRONMENT = top_srcdir='$(top_srcdir)' top_builddir='$(top_builddir)' CC='$(CC)'; \
-	GUILE='$(GUILE)'; export top_srcdir top_builddir CC GUILE;
+	GUILE='$(GUILE)'; ECL='$(ECL)'; export top_srcdir top_builddir CC GUILE ECL;
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(SHELL)
 SCM_LOG_DRIVER = $(LOG_DRIVER)
 SCM_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-guile.sh
+LISP_LOG_DRIVER = $(LOG_DRIVER)
+LISP_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-ecl.sh
 
 check_PROGRAMS = $(c_tests)
-TESTS = $(c_tests) $(shell_tests) $(guile_tests)
+TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests)
 EXTRA_DIST += $(shell_tests) tests/live.h tests/run-again.sh tests/smaps.h tests/tap.h
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
+EXTRA_DIST += $(ecl_tests) tests/run-ecl.sh tests/ecl/tap.lisp
 
 shell_tests = \
 	tests/examples-do-what-they-say.sh \
@@ -21,7 +24,10 @@ shell_tests = \
 	tests/libraries-export-only-the-interface.sh \
 	tests/parallel-marking-changes-nothing.sh
 
-# Skipped where the library was built without Guile.
+# Skipped where the library was built without Guile, or ECL.
+ecl_tests = \
+	tests/ecl-arrays-keep-their-mapping.lisp \
+	tests/ecl-signals-instead-of-crashing.lisp
 guile_tests = \
 	tests/guile-bytevectors-keep-their-mapping.scm \
 	tests/guile-forgotten-mappings-go.scm \

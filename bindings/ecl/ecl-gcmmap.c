@@ -1,0 +1,474 @@
+/*
+ * ecl-gcmmap: what the ECL system gcmmap needs of C: vectors of octets over regions.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * ECL runs the collector without interior pointers.  So the base, a vector that begins at the
+ * handle, which is the start of an object, keeps the region by its pointer to its data.  All
+ * others are arrays displaced to it, and those keep what they are displaced to.
+ *
+ *     slice --displaced to--> base --data--> region
+ *
+ * The base is what the user gets where the bytes asked for begin with a page.
+ *
+ * Both have object kinds of their own, whose disclaim procedure takes dead ones off the list of
+ * their region.  Closing walks that list: closed arrays have no elements, so that access is out
+ * of range and does not fault.  (Arrays that the user displaces to ours are not on it.)  ECL does
+ * make a condition of a fault, but not for ever: see the module's text.
+ *
+ * The Lisp side checks types and ranges: numbers that come here are fixnums that are not
+ * negative.  Functions return an errno as a fixnum where they do not return what they are for.
+ * Records and lists are guarded by the collector's allocation lock, as gcmmap's own are.
+ */
+#include <ecl/ecl.h>
+
+#include <gc/gc.h>
+#include <gc/gc_disclaim.h>
+#include <gc/gc_mark.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gcmmap.h"
+
+#define PUBLIC __attribute__((visibility("default")))
+
+PUBLIC void gcmmap_ecl_set_up(void);
+PUBLIC cl_object gcmmap_ecl_map_file(cl_object name, cl_object offset, cl_object size,
+                                     cl_object flags);
+PUBLIC cl_object gcmmap_ecl_map_fd(cl_object fd, cl_object name, cl_object offset, cl_object size,
+                                   cl_object flags);
+PUBLIC cl_object gcmmap_ecl_map_memory(cl_object name, cl_object size, cl_object flags);
+PUBLIC cl_object gcmmap_ecl_slice(cl_object array, cl_object start, cl_object size);
+PUBLIC cl_object gcmmap_ecl_state(cl_object array);
+PUBLIC cl_object gcmmap_ecl_close(cl_object array);
+PUBLIC cl_object gcmmap_ecl_sync(cl_object array, cl_object flags);
+PUBLIC cl_object gcmmap_ecl_reason(cl_object error);
+PUBLIC cl_object gcmmap_ecl_collect(void);
+PUBLIC cl_object gcmmap_ecl_statistics(void);
+
+struct record;
+
+struct cell {
+    struct ecl_vector vector;
+    /* The collector does not look at these. */
+    struct cell *next;
+    struct cell *previous;
+    struct record *record; /* NULL: free, or not yet in use */
+    cl_index n_elements;   /* while the region is open */
+};
+
+struct base {
+    struct cell cell;
+    cl_object name;
+    cl_object link; /* a list of the base, which all slices share: what ECL has arrays name what
+                       they are displaced to by.  It writes there for adjustable ones only. */
+};
+
+/* A region's arrays.  Dead ones may stay on the list until their block is swept. */
+struct record {
+    struct cell *first;
+    struct record *next_unused;
+    size_t n_cells;
+    bool closed;
+};
+
+static unsigned base_kind, slice_kind;
+static struct record *unused_records;
+
+/* Under the allocation lock.  Calls nothing: freeing memory is left to unused_records. */
+static int GC_CALLBACK disclaim_cell(void *object)
+{
+    struct cell *cell = object;
+    struct record *record = cell->record;
+
+    if (!record)
+        return 0;
+    if (cell->previous)
+        cell->previous->next = cell->next;
+    else
+        record->first = cell->next;
+    if (cell->next)
+        cell->next->previous = cell->previous;
+    cell->record = NULL;
+    if (--record->n_cells == 0) {
+        record->next_unused = unused_records;
+        unused_records = record;
+    }
+    return 0;
+}
+
+struct linking {
+    struct cell *cell;
+    struct record *record;
+};
+
+/* NULL: the region has been closed meanwhile, nothing was linked. */
+static void *GC_CALLBACK link_cell(void *argument)
+{
+    struct linking *linking = argument;
+    struct cell *cell = linking->cell;
+    struct record *record = linking->record;
+
+    if (record->closed)
+        return NULL;
+    cell->record = record;
+    cell->previous = NULL;
+    cell->next = record->first;
+    if (cell->next)
+        cell->next->previous = cell;
+    record->first = cell;
+    record->n_cells++;
+    return cell;
+}
+
+static void *GC_CALLBACK take_unused_record(void *argument)
+{
+    struct record *record = unused_records;
+
+    (void)argument;
+    if (record)
+        unused_records = record->next_unused;
+    return record;
+}
+
+static struct record *make_record(void)
+{
+    struct record *record = GC_call_with_alloc_lock(take_unused_record, NULL);
+
+    if (!record)
+        record = malloc(sizeof *record);
+    if (record)
+        *record = (struct record){ .first = NULL };
+    return record;
+}
+
+/* NULL: no memory, or the region was closed. */
+static void *make_cell(size_t size, unsigned kind, struct record *record, cl_object displaced,
+                       uint8_t *data, size_t n_elements)
+{
+    struct linking linking = { .record = record };
+    struct cell *cell = GC_generic_malloc(size, (int)kind);
+
+    if (!cell)
+        return NULL;
+    cell->vector.t = t_vector;
+    cell->vector.elttype = ecl_aet_b8;
+    cell->vector.displaced = displaced;
+    cell->vector.dim = cell->vector.fillp = cell->n_elements = n_elements;
+    cell->vector.self.b8 = data;
+    linking.cell = cell;
+    return GC_call_with_alloc_lock(link_cell, &linking);
+}
+
+static cl_object make_slice(struct base *base, uint8_t *data, size_t n_elements)
+{
+    struct cell *slice =
+        make_cell(sizeof *slice, slice_kind, base->cell.record, base->link, data, n_elements);
+
+    return slice ? (cl_object)slice : ECL_NIL;
+}
+
+/* The bit of a word in a descriptor's bitmap: the highest bit is the first word. */
+static GC_word bit_of(size_t offset)
+{
+    return (GC_word)1 << (8 * sizeof(GC_word) - 1 - offset / sizeof(GC_word));
+}
+
+void gcmmap_ecl_set_up(void)
+{
+    GC_word displaced = bit_of(offsetof(struct cell, vector.displaced));
+    GC_word all = displaced | bit_of(offsetof(struct cell, vector.self)) |
+                  bit_of(offsetof(struct base, name)) | bit_of(offsetof(struct base, link));
+
+    if (base_kind)
+        return;
+    slice_kind = GC_new_kind(GC_new_free_list(), displaced | GC_DS_BITMAP, 0, 1);
+    base_kind = GC_new_kind(GC_new_free_list(), all | GC_DS_BITMAP, 0, 1);
+    GC_register_disclaim_proc((int)slice_kind, disclaim_cell, 0);
+    GC_register_disclaim_proc((int)base_kind, disclaim_cell, 0);
+}
+
+static bool has_kind(cl_object array, unsigned kind)
+{
+    return GC_base(array) == array && GC_get_kind_and_size(array, NULL) == (int)kind;
+}
+
+/* What an array is displaced to, or NIL. */
+static cl_object displaced_to(cl_object array)
+{
+    bool is_array = ecl_t_of(array) == t_vector || ecl_t_of(array) == t_array;
+
+    if (!is_array || Null(array->array.displaced))
+        return ECL_NIL;
+    return ECL_CONS_CAR(array->array.displaced);
+}
+
+/* The array of ours that this one is, or is displaced to. */
+static struct cell *find_cell(cl_object array)
+{
+    for (; !Null(array); array = displaced_to(array))
+        if (has_kind(array, slice_kind) || has_kind(array, base_kind))
+            return (struct cell *)array;
+    return NULL;
+}
+
+static struct base *base_of(struct cell *cell)
+{
+    if (has_kind((cl_object)cell, base_kind))
+        return (struct base *)cell;
+    return (struct base *)ECL_CONS_CAR(cell->vector.displaced);
+}
+
+static cl_object array_over(gcmmap_region *region, cl_object name, int error)
+{
+    struct record *record;
+    struct base *base;
+    size_t n_before, n_bytes;
+    cl_object slice;
+
+    if (!region)
+        return ecl_make_fixnum(error);
+    n_before = (size_t)((char *)gcmmap_data(region) - (char *)region);
+    n_bytes = gcmmap_size(region);
+    record = make_record();
+    if (!record)
+        return ecl_make_fixnum(ENOMEM);
+    base =
+        make_cell(sizeof *base, base_kind, record, ECL_NIL, (uint8_t *)region, n_before + n_bytes);
+    if (!base)
+        return ecl_make_fixnum(ENOMEM);
+    base->name = name;
+    base->link = ecl_list1((cl_object)base);
+    if (n_before == 0)
+        return (cl_object)base;
+    slice = make_slice(base, (uint8_t *)region + n_before, n_bytes);
+    return Null(slice) ? ecl_make_fixnum(ENOMEM) : slice;
+}
+
+static size_t size_or_rest(cl_object size)
+{
+    return Null(size) ? GCMMAP_REST : (size_t)ecl_fixnum(size);
+}
+
+/* UTF-8, malloc'ed; NULL if there is no memory or the name holds a 0. */
+static char *file_name_of(cl_object string)
+{
+    cl_index n = (cl_index)ecl_length(string);
+    char *name = malloc(4 * n + 1), *end = name;
+
+    for (cl_index i = 0; name && i < n; i++) {
+        unsigned c = (unsigned)ecl_char(string, i);
+
+        if (c == 0) {
+            free(name);
+            return NULL;
+        }
+        if (c < 0x80) {
+            *end++ = (char)c;
+        } else if (c < 0x800) {
+            *end++ = (char)(0xc0 | c >> 6);
+            *end++ = (char)(0x80 | (c & 0x3f));
+        } else if (c < 0x10000) {
+            *end++ = (char)(0xe0 | c >> 12);
+            *end++ = (char)(0x80 | (c >> 6 & 0x3f));
+            *end++ = (char)(0x80 | (c & 0x3f));
+        } else {
+            *end++ = (char)(0xf0 | c >> 18);
+            *end++ = (char)(0x80 | (c >> 12 & 0x3f));
+            *end++ = (char)(0x80 | (c >> 6 & 0x3f));
+            *end++ = (char)(0x80 | (c & 0x3f));
+        }
+    }
+    if (name)
+        *end = '\0';
+    return name;
+}
+
+static gcmmap_region *map_part(const char *name, off_t offset, size_t n_bytes, unsigned flags)
+{
+    bool stores = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
+    gcmmap_region *region;
+    int fd, error;
+
+    /* Without O_NONBLOCK opening a pipe would wait for somebody to write. */
+    fd = open(name, (stores ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    region = gcmmap_map(fd, offset, n_bytes, flags);
+    error = errno;
+    close(fd);
+    errno = error;
+    return region;
+}
+
+/*
+ * ECL's interrupts, which may leave a function for good, wait until gcmmap is done, as they do
+ * for the collector itself.
+ */
+cl_object gcmmap_ecl_map_file(cl_object name, cl_object offset, cl_object size, cl_object flags)
+{
+    size_t n_bytes = size_or_rest(size);
+    off_t start = (off_t)ecl_fixnum(offset);
+    unsigned wanted = (unsigned)ecl_fixnum(flags);
+    bool whole = start == 0 && n_bytes == GCMMAP_REST;
+    gcmmap_region *region = NULL;
+    int error = ENOENT;
+    cl_object array;
+    char *path;
+
+    ecl_disable_interrupts();
+    path = file_name_of(name);
+    if (path) {
+        region = whole ? gcmmap_open(path, wanted) : map_part(path, start, n_bytes, wanted);
+        error = errno;
+        free(path);
+    }
+    array = array_over(region, name, error);
+    ecl_enable_interrupts();
+    return array;
+}
+
+cl_object gcmmap_ecl_map_fd(cl_object fd, cl_object name, cl_object offset, cl_object size,
+                            cl_object flags)
+{
+    gcmmap_region *region;
+    cl_object array;
+
+    ecl_disable_interrupts();
+    region = gcmmap_map((int)ecl_fixnum(fd), (off_t)ecl_fixnum(offset), size_or_rest(size),
+                        (unsigned)ecl_fixnum(flags));
+    array = array_over(region, name, errno);
+    ecl_enable_interrupts();
+    return array;
+}
+
+cl_object gcmmap_ecl_map_memory(cl_object name, cl_object size, cl_object flags)
+{
+    gcmmap_region *region;
+    cl_object array;
+
+    ecl_disable_interrupts();
+    region = gcmmap_alloc((size_t)ecl_fixnum(size), (unsigned)ecl_fixnum(flags));
+    array = array_over(region, name, errno);
+    ecl_enable_interrupts();
+    return array;
+}
+
+/* The range lies inside the array; NIL: the region was closed. */
+cl_object gcmmap_ecl_slice(cl_object array, cl_object start, cl_object size)
+{
+    cl_object slice;
+
+    ecl_disable_interrupts();
+    slice = make_slice(base_of(find_cell(array)), array->vector.self.b8 + ecl_fixnum(start),
+                       (size_t)ecl_fixnum(size));
+    ecl_enable_interrupts();
+    return slice;
+}
+
+/* (name . closed?); NIL: not an array of ours or displaced to one. */
+cl_object gcmmap_ecl_state(cl_object array)
+{
+    struct cell *cell = find_cell(array);
+
+    if (!cell)
+        return ECL_NIL;
+    return CONS(base_of(cell)->name, cell->record->closed ? ECL_T : ECL_NIL);
+}
+
+static void *GC_CALLBACK empty_cells(void *argument)
+{
+    struct record *record = argument;
+
+    record->closed = true;
+    for (struct cell *cell = record->first; cell; cell = cell->next)
+        cell->vector.dim = cell->vector.fillp = 0;
+    return NULL;
+}
+
+static void *GC_CALLBACK refill_cells(void *argument)
+{
+    struct record *record = argument;
+
+    record->closed = false;
+    for (struct cell *cell = record->first; cell; cell = cell->next)
+        cell->vector.dim = cell->vector.fillp = cell->n_elements;
+    return NULL;
+}
+
+cl_object gcmmap_ecl_close(cl_object array)
+{
+    struct cell *base = &base_of(find_cell(array))->cell;
+    int error = 0;
+
+    ecl_disable_interrupts();
+    /* First no array has elements, then there are none. */
+    GC_call_with_alloc_lock(empty_cells, base->record);
+    if (gcmmap_close((gcmmap_region *)base->vector.self.b8) != 0) {
+        error = errno;
+        GC_call_with_alloc_lock(refill_cells, base->record);
+    }
+    ecl_enable_interrupts();
+    return ecl_make_fixnum(error);
+}
+
+cl_object gcmmap_ecl_sync(cl_object array, cl_object flags)
+{
+    int error = 0;
+
+    ecl_disable_interrupts();
+    if (gcmmap_sync(array->vector.self.b8, array->vector.dim, (unsigned)ecl_fixnum(flags)) != 0)
+        error = errno;
+    ecl_enable_interrupts();
+    return ecl_make_fixnum(error);
+}
+
+cl_object gcmmap_ecl_reason(cl_object error)
+{
+    const char *reason;
+
+    switch (ecl_fixnum(error)) {
+    case ENXIO:
+        reason = "The range does not lie inside the file";
+        break;
+    case ENODEV:
+        reason = "It cannot be mapped";
+        break;
+    case EOVERFLOW:
+        reason = "It is too large to be mapped";
+        break;
+    case ENOMEM:
+        reason = "No address space or map slots left";
+        break;
+    default:
+        reason = strerror((int)ecl_fixnum(error));
+    }
+    return ecl_make_simple_base_string(reason, -1);
+}
+
+cl_object gcmmap_ecl_collect(void)
+{
+    size_t n_released;
+
+    ecl_disable_interrupts();
+    n_released = gcmmap_collect();
+    ecl_enable_interrupts();
+    return ecl_make_fixnum((cl_fixnum)n_released);
+}
+
+cl_object gcmmap_ecl_statistics(void)
+{
+    gcmmap_stats stats;
+
+    gcmmap_get_stats(&stats);
+    return cl_list(
+        6, ecl_make_fixnum((cl_fixnum)stats.n_live), ecl_make_fixnum((cl_fixnum)stats.n_closed),
+        ecl_make_fixnum((cl_fixnum)stats.n_dying), ecl_make_fixnum((cl_fixnum)stats.n_mapped),
+        ecl_make_fixnum((cl_fixnum)stats.n_released), ecl_make_fixnum((cl_fixnum)stats.bytes_live));
+}
