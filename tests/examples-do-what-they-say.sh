@@ -50,5 +50,16 @@ echo "one more" | "$examples/02-log-writer" "$log"
 [ "$(tail -n 1 "$log")" = "one more" ]
 ok $? "writing goes on where it ended"
 
+"$examples/04-arena" < "$directory/lines" > "$directory/arena"
+[ $? -eq 0 ] && grep -q "so is all the rest" "$directory/arena" &&
+    grep -q "the arenas are gone" "$directory/arena"
+ok $? "a tree in an arena lives and goes"
+"$examples/05-linked-file" "$directory/linked" > "$directory/links"
+[ $? -eq 0 ] && grep -q "kept by one" "$directory/links" &&
+    grep -q "the file is unmapped" "$directory/links"
+ok $? "a linked structure in a file lives and goes"
+[ "$(od -An -tu8 -N16 "$directory/linked" | tr -s ' ')" = " 5117041 1" ]
+ok $? "and the file is as it was"
+
 echo "1..$n"
 exit $failed
