@@ -59,9 +59,10 @@
  * holding the collector's allocation lock (as inside GC_call_with_alloc_lock, a
  * disclaim procedure or a mark procedure).  Finalizers may call them all.
  *
- * Errors: functions that return int return 0, or -1 with errno set; functions
- * that return a pointer return NULL with errno set.  A call that fails changes
- * nothing.  Calls that succeed leave errno as it was.
+ * Errors: functions that return int return 0, or -1 with errno set (but for those
+ * that look at slices, and cannot fail); functions that return a pointer return NULL
+ * with errno set.  A call that fails changes nothing.  Calls that succeed leave errno
+ * as it was.
  */
 #ifndef GCMMAP_H
 #define GCMMAP_H
@@ -490,6 +491,75 @@ gcmmap_region *gcmmap_weak_get(gcmmap_weak weak);
  * Since:   0.1
  */
 gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to);
+
+/*
+ * Slices: looking at their bytes.
+ *
+ * These read memory and nothing else: no lock, no collector, errno stays as it was.  Any
+ * slice will do, of a region or not, and {NULL, 0}, which is empty.  Any byte may occur in
+ * one, 0 included.  Reading a slice of a closed region or of a truncated file faults here
+ * as it does anywhere.
+ *
+ * Threads: any, the collector's or not.
+ * Since:   0.1
+ */
+
+/** Where a search found nothing. */
+#define GCMMAP_NOT_FOUND ((size_t)-1)
+
+/** 1 if both have the same size and the same bytes, else 0. */
+int gcmmap_slice_equal(gcmmap_slice a, gcmmap_slice b);
+
+/**
+ * Which comes first: as memcmp(3), bytes without sign; the shorter one if the other begins
+ * with it.
+ *
+ * \return  less than, equal to or greater than 0, as a is to b.
+ */
+int gcmmap_slice_compare(gcmmap_slice a, gcmmap_slice b);
+
+/** Position of the first such byte in the slice, or GCMMAP_NOT_FOUND. */
+size_t gcmmap_slice_find_byte(gcmmap_slice slice, unsigned char byte);
+
+/**
+ * Position at which the bytes of `wanted` first occur in the slice, or GCMMAP_NOT_FOUND.
+ * No bytes at all occur at 0, in an empty slice too.
+ */
+size_t gcmmap_slice_find(gcmmap_slice slice, gcmmap_slice wanted);
+
+/**
+ * Walk through the lines of a slice:
+ *
+ *     gcmmap_slice rest = gcmmap_bytes(region), line;
+ *     while (gcmmap_next_line(&rest, &line))
+ *         ...
+ *
+ * A line ends with '\n', which is not part of it; the last one may lack that.  So "" has
+ * no line, "\n" an empty one, "a\nb" and "a\nb\n" two.  Lines that end with "\r\n" keep
+ * their '\r'.  No copy is made, line.data is never NULL.
+ *
+ * \param rest  what has not been walked through; becomes what is behind the line, in the
+ *              end the empty slice behind the last one.
+ * \param line  the line; not `rest` itself.
+ * \return  1; or 0 if there was no line left, and nothing was changed.
+ */
+int gcmmap_next_line(gcmmap_slice *rest, gcmmap_slice *line);
+
+/**
+ * Walk through the fields of a slice, as through its lines; but a separator stands between
+ * two fields: n of them make n + 1 fields, of which any may be empty.  So "" has one
+ * field, an empty one, and "a," two.
+ *
+ * That a field, if only an empty one, is left is said by rest->data: it is NULL when the
+ * last field has been taken, and only then.  Hence {NULL, 0}, which is what a call that fails
+ * gives for a slice, has no field.
+ *
+ * \param rest   what has not been walked through; becomes what is behind the separator,
+ *               or {NULL, 0} behind the last field.
+ * \param field  the field; not `rest` itself.  Its data is never NULL.
+ * \return  1; or 0 if there was no field left, and nothing was changed.
+ */
+int gcmmap_next_field(gcmmap_slice *rest, unsigned char separator, gcmmap_slice *field);
 
 /*
  * Operations on some bytes of a region.

@@ -40,6 +40,7 @@ c_tests = \
 	tests/any-pointer-finds-its-region \
 	tests/budgets-are-kept \
 	tests/bad-input-changes-nothing \
+	tests/bytes-are-found-in-slices \
 	tests/changes-of-size-meet-other-calls \
 	tests/closed-slices-fault \
 	tests/dense-regions-fit-the-mark-stack \
@@ -55,6 +56,7 @@ c_tests = \
 	tests/forked-children-use-and-drop-regions \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
+	tests/lines-and-fields-are-walked \
 	tests/locked-pages-stay-in-memory \
 	tests/mapping-flags-reach-the-kernel \
 	tests/names-are-shown \
@@ -70,6 +72,7 @@ c_tests = \
 	tests/shortage-collects-first \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slices-are-checked \
+	tests/slices-compare-as-bytes \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-grow-and-close-one-region \
 	tests/threads-map-slice-and-drop \
