@@ -492,6 +492,21 @@ gcmmap_region *gcmmap_weak_get(gcmmap_weak weak);
  */
 gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to);
 
+/**
+ * Some bytes of a region as a slice: from any pointer into it, checked.
+ *
+ * \param p     the first of the bytes; it keeps its region as long as it is used, but see
+ *              GCMMAP_BY_HANDLE.
+ * \param size  how many; with 0, p may be one past the region's end.
+ * \return  {p, size}; or {NULL, 0} with errno set:
+ *   EINVAL  p is in no region
+ *   EBADF   the region was closed
+ *   ERANGE  not all of the bytes are in the region
+ * Threads: any that the collector knows.
+ * Since:   0.1
+ */
+gcmmap_slice gcmmap_slice_of(const void *p, size_t size);
+
 /*
  * Slices: looking at their bytes.
  *

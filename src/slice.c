@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gcmmap.h"
+#include "region.h"
 
 gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to)
 {
@@ -21,6 +22,31 @@ gcmmap_slice gcmmap_slice_sub(gcmmap_slice slice, size_t from, size_t to)
         slice.data += from;
     slice.size = to - from;
     return slice;
+}
+
+/* Whether these are bytes of a region, and of which. */
+static int check(const void *p, size_t size, gcmmap_region **region)
+{
+    struct region_pin pin;
+    int error = region_pin(p, size, &pin);
+
+    if (error == 0) {
+        *region = pin.handle;
+        region_unpin(&pin);
+    }
+    return error;
+}
+
+gcmmap_slice gcmmap_slice_of(const void *p, size_t size)
+{
+    gcmmap_region *region;
+    int error = check(p, size, &region);
+
+    if (error != 0) {
+        errno = error;
+        return (gcmmap_slice){ NULL, 0 };
+    }
+    return (gcmmap_slice){ (unsigned char *)p, size };
 }
 
 /* libc must not be given NULL, not even for no bytes. */

@@ -72,6 +72,7 @@ c_tests = \
 	tests/shortage-collects-first \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slices-are-checked \
+	tests/slices-are-made-of-bytes-of-one-region \
 	tests/slices-compare-as-bytes \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-grow-and-close-one-region \
