@@ -13,6 +13,7 @@
 #include <gc/gc.h>
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -161,6 +163,75 @@ static inline size_t release_all(void)
     }
     n_held = stats.n_live + stats.n_dying;
     return n_held;
+}
+
+/* ---- a case in a process of its own --------------------------------------- */
+
+#define GIVE_UP_S 200u
+
+/* Runs job(task, result) in a child that knows nothing of what others left behind. */
+static inline void run_in_child(void (*job)(const void *task, void *result), const void *task,
+                                void *result, size_t n_bytes)
+{
+    int ends[2], status = -1;
+    size_t n_read = 0;
+    pid_t child;
+
+    need(pipe(ends) == 0, "pipe");
+    fflush(NULL);
+    child = fork();
+    need(child >= 0, "fork");
+    if (child == 0) {
+        alarm(GIVE_UP_S);
+        job(task, result);
+        for (size_t n_written = 0; n_written < n_bytes;) {
+            ssize_t n = write(ends[1], (char *)result + n_written, n_bytes - n_written);
+
+            need(n > 0, "pipe");
+            n_written += (size_t)n;
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    while (n_read < n_bytes) {
+        ssize_t n = read(ends[0], (char *)result + n_read, n_bytes - n_read);
+
+        need(n > 0, "a case gave no result");
+        n_read += (size_t)n;
+    }
+    close(ends[0]);
+    need(waitpid(child, &status, 0) == child && status == 0, "a case failed");
+}
+
+/* ---- options -------------------------------------------------------------- */
+
+/* Those that `make bench` gives to all programs; none has to heed them all. */
+struct options {
+    bool is_quick;
+    const char *only, *note, *path;
+};
+
+static inline struct options read_common_options(int argc, char **argv, const char *usage)
+{
+    static const struct option known[] = {
+        { "quick", no_argument, NULL, 'q' },      { "all", no_argument, NULL, 'a' },
+        { "large", no_argument, NULL, 'l' },      { "seconds", required_argument, NULL, 's' },
+        { "note", required_argument, NULL, 'n' }, { "only", required_argument, NULL, 'o' },
+        { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 }
+    };
+    struct options options = { .note = "" };
+
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (option == 'h' || option == '?') {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            exit(option != 'h');
+        }
+        options.is_quick |= option == 'q';
+        options.note = option == 'n' ? optarg : options.note;
+        options.only = option == 'o' ? optarg : options.only;
+    }
+    options.path = optind < argc ? argv[optind] : NULL;
+    return options;
 }
 
 /* ---- the machine --------------------------------------------------------- */
