@@ -30,6 +30,7 @@ ecl_tests = \
 	tests/ecl-signals-instead-of-crashing.lisp
 guile_tests = \
 	tests/guile-bytevectors-keep-their-mapping.scm \
+	tests/guile-closing-meets-slicing.scm \
 	tests/guile-forgotten-mappings-go.scm \
 	tests/guile-ports-and-posix-names-work.scm \
 	tests/guile-raises-instead-of-crashing.scm

@@ -11,26 +11,20 @@
  *
  * The base is what the user gets where the bytes asked for begin with a page.
  *
- * Both have object kinds of their own, whose disclaim procedure takes dead ones off the list of
- * their region.  Closing walks that list: closed arrays have no elements, so that access is out
- * of range and does not fault.  (Arrays that the user displaces to ours are not on it.)  ECL does
- * make a condition of a fault, but not for ever: see the module's text.
+ * Both have object kinds of their own and are members of their region (members.h): closed
+ * arrays have no elements, so that access is out of range and does not fault.  (Arrays that the
+ * user displaces to ours are not members.)  ECL does make a condition of a fault, but not for
+ * ever: see the module's text.
  *
  * The Lisp side checks types and ranges: numbers that come here are fixnums that are not
  * negative.  Functions return an errno as a fixnum where they do not return what they are for.
- * Records and lists are guarded by the collector's allocation lock, as gcmmap's own are.
  */
-#include <ecl/ecl.h>
+#include "members.h"
 
-#include <gc/gc.h>
-#include <gc/gc_disclaim.h>
-#include <gc/gc_mark.h>
+#include <ecl/ecl.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,15 +46,9 @@ PUBLIC cl_object gcmmap_ecl_reason(cl_object error);
 PUBLIC cl_object gcmmap_ecl_collect(void);
 PUBLIC cl_object gcmmap_ecl_statistics(void);
 
-struct record;
-
 struct cell {
     struct ecl_vector vector;
-    /* The collector does not look at these. */
-    struct cell *next;
-    struct cell *previous;
-    struct record *record; /* NULL: free, or not yet in use */
-    cl_index n_elements;   /* while the region is open */
+    struct member member; /* the collector does not look here */
 };
 
 struct base {
@@ -70,89 +58,24 @@ struct base {
                        they are displaced to by.  It writes there for adjustable ones only. */
 };
 
-/* A region's arrays.  Dead ones may stay on the list until their block is swept. */
-struct record {
-    struct cell *first;
-    struct record *next_unused;
-    size_t n_cells;
-    bool closed;
-};
-
 static unsigned base_kind, slice_kind;
-static struct record *unused_records;
 
-/* Under the allocation lock.  Calls nothing: freeing memory is left to unused_records. */
 static int GC_CALLBACK disclaim_cell(void *object)
 {
-    struct cell *cell = object;
-    struct record *record = cell->record;
-
-    if (!record)
-        return 0;
-    if (cell->previous)
-        cell->previous->next = cell->next;
-    else
-        record->first = cell->next;
-    if (cell->next)
-        cell->next->previous = cell->previous;
-    cell->record = NULL;
-    if (--record->n_cells == 0) {
-        record->next_unused = unused_records;
-        unused_records = record;
-    }
-    return 0;
+    return member_disclaim(&((struct cell *)object)->member);
 }
 
-struct linking {
-    struct cell *cell;
-    struct record *record;
-};
-
-/* NULL: the region has been closed meanwhile, nothing was linked. */
-static void *GC_CALLBACK link_cell(void *argument)
+static void set_length(struct member *member, size_t n_bytes)
 {
-    struct linking *linking = argument;
-    struct cell *cell = linking->cell;
-    struct record *record = linking->record;
+    struct cell *cell = (struct cell *)((char *)member - offsetof(struct cell, member));
 
-    if (record->closed)
-        return NULL;
-    cell->record = record;
-    cell->previous = NULL;
-    cell->next = record->first;
-    if (cell->next)
-        cell->next->previous = cell;
-    record->first = cell;
-    record->n_cells++;
-    return cell;
-}
-
-static void *GC_CALLBACK take_unused_record(void *argument)
-{
-    struct record *record = unused_records;
-
-    (void)argument;
-    if (record)
-        unused_records = record->next_unused;
-    return record;
-}
-
-static struct record *make_record(void)
-{
-    struct record *record = GC_call_with_alloc_lock(take_unused_record, NULL);
-
-    if (!record)
-        record = malloc(sizeof *record);
-    if (record)
-        *record = (struct record){ .first = NULL };
-    return record;
+    cell->vector.dim = cell->vector.fillp = n_bytes;
 }
 
 /* NULL: no memory, or the region was closed. */
-static void *make_cell(size_t size, unsigned kind, struct record *record, cl_object displaced,
+static void *make_cell(size_t size, unsigned kind, struct members *members, cl_object displaced,
                        uint8_t *data, size_t n_elements)
 {
-    struct linking linking = { .record = record };
     struct cell *cell = GC_generic_malloc(size, (int)kind);
 
     if (!cell)
@@ -160,16 +83,15 @@ static void *make_cell(size_t size, unsigned kind, struct record *record, cl_obj
     cell->vector.t = t_vector;
     cell->vector.elttype = ecl_aet_b8;
     cell->vector.displaced = displaced;
-    cell->vector.dim = cell->vector.fillp = cell->n_elements = n_elements;
+    cell->vector.dim = cell->vector.fillp = cell->member.n_bytes = n_elements;
     cell->vector.self.b8 = data;
-    linking.cell = cell;
-    return GC_call_with_alloc_lock(link_cell, &linking);
+    return members_add(members, &cell->member) ? cell : NULL;
 }
 
 static cl_object make_slice(struct base *base, uint8_t *data, size_t n_elements)
 {
     struct cell *slice =
-        make_cell(sizeof *slice, slice_kind, base->cell.record, base->link, data, n_elements);
+        make_cell(sizeof *slice, slice_kind, base->cell.member.of, base->link, data, n_elements);
 
     return slice ? (cl_object)slice : ECL_NIL;
 }
@@ -227,7 +149,7 @@ static struct base *base_of(struct cell *cell)
 
 static cl_object array_over(gcmmap_region *region, cl_object name, int error)
 {
-    struct record *record;
+    struct members *members;
     struct base *base;
     size_t n_before, n_bytes;
     cl_object slice;
@@ -236,11 +158,11 @@ static cl_object array_over(gcmmap_region *region, cl_object name, int error)
         return ecl_make_fixnum(error);
     n_before = (size_t)((char *)gcmmap_data(region) - (char *)region);
     n_bytes = gcmmap_size(region);
-    record = make_record();
-    if (!record)
+    members = members_new();
+    if (!members)
         return ecl_make_fixnum(ENOMEM);
     base =
-        make_cell(sizeof *base, base_kind, record, ECL_NIL, (uint8_t *)region, n_before + n_bytes);
+        make_cell(sizeof *base, base_kind, members, ECL_NIL, (uint8_t *)region, n_before + n_bytes);
     if (!base)
         return ecl_make_fixnum(ENOMEM);
     base->name = name;
@@ -379,27 +301,7 @@ cl_object gcmmap_ecl_state(cl_object array)
 
     if (!cell)
         return ECL_NIL;
-    return CONS(base_of(cell)->name, cell->record->closed ? ECL_T : ECL_NIL);
-}
-
-static void *GC_CALLBACK empty_cells(void *argument)
-{
-    struct record *record = argument;
-
-    record->closed = true;
-    for (struct cell *cell = record->first; cell; cell = cell->next)
-        cell->vector.dim = cell->vector.fillp = 0;
-    return NULL;
-}
-
-static void *GC_CALLBACK refill_cells(void *argument)
-{
-    struct record *record = argument;
-
-    record->closed = false;
-    for (struct cell *cell = record->first; cell; cell = cell->next)
-        cell->vector.dim = cell->vector.fillp = cell->n_elements;
-    return NULL;
+    return CONS(base_of(cell)->name, cell->member.of->closed ? ECL_T : ECL_NIL);
 }
 
 cl_object gcmmap_ecl_close(cl_object array)
@@ -409,10 +311,10 @@ cl_object gcmmap_ecl_close(cl_object array)
 
     ecl_disable_interrupts();
     /* First no array has elements, then there are none. */
-    GC_call_with_alloc_lock(empty_cells, base->record);
+    members_close(base->member.of, set_length);
     if (gcmmap_close((gcmmap_region *)base->vector.self.b8) != 0) {
         error = errno;
-        GC_call_with_alloc_lock(refill_cells, base->record);
+        members_reopen(base->member.of, set_length);
     }
     ecl_enable_interrupts();
     return ecl_make_fixnum(error);

@@ -14,36 +14,26 @@
  *     | length               |      | name |      | handle --+---> region
  *     | contents ------------+---+  +------+      +----------+     |  |
  *     | parent --------------+---|----^                            |  |
- *     | next, previous       |   +------------------------------------+ bytes
- *     | record, n_bytes      |
+ *     | member               |   +------------------------------------+ bytes
  *     +----------------------+
  *
  * Our bytevectors have an object kind of their own.  Its descriptor names the parent as the
  * only pointer: looking at the contents would be in vain and would have bdwgc black-list
- * pages.  Its disclaim procedure takes dead ones off the list of their region, which closing
- * walks: closed bytevectors have no bytes, so that any access is out of range and none
- * faults.  The list costs a slice no weak table and no finalizer.
- *
- * Records and lists are guarded by the collector's allocation lock, as gcmmap's own are.
+ * pages.  They are members of their region (members.h): closed bytevectors have no bytes, so
+ * that any access is out of range and none faults.
  */
-#include <gc/gc.h>
-#include <gc/gc_disclaim.h>
-#include <gc/gc_mark.h>
+#include "members.h"
 
 #include <libguile.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "gcmmap.h"
-
-struct record;
 
 struct cell {
     /* As Guile has it. */
@@ -51,26 +41,13 @@ struct cell {
     size_t length;
     unsigned char *contents;
     SCM parent;
-    /* Ours; the collector does not look here. */
-    struct cell *next;
-    struct cell *previous;
-    struct record *record;
-    size_t n_bytes; /* the length while the region is open */
+    struct member member;
 };
 
 _Static_assert(SCM_BYTEVECTOR_HEADER_SIZE == 4, "bytevectors of Guile have four words");
-_Static_assert(offsetof(struct cell, next) == 4 * sizeof(scm_t_bits), "ours come after");
-
-/* A region's bytevectors.  Dead ones may stay on the list until their block is swept. */
-struct record {
-    struct cell *first; /* while in use; no pointer that the collector sees */
-    struct record *next_unused;
-    size_t n_cells;
-    bool closed;
-};
+_Static_assert(offsetof(struct cell, member) == 4 * sizeof(scm_t_bits), "ours come after");
 
 static unsigned cell_kind;
-static struct record *unused_records;
 static SCM closed_key;
 static scm_t_port_type *port_type;
 
@@ -104,103 +81,35 @@ static _Noreturn void closed_error(const char *who, const struct cell *cell)
               SCM_BOOL_F);
 }
 
-/* ---- the list of a region's bytevectors ------------------------------------ */
-
-/* Under the allocation lock.  Calls nothing: freeing memory is left to unused_records. */
-static void unlink_cell(struct cell *cell)
-{
-    struct record *record = cell->record;
-
-    if (cell->previous)
-        cell->previous->next = cell->next;
-    else
-        record->first = cell->next;
-    if (cell->next)
-        cell->next->previous = cell->previous;
-    if (--record->n_cells > 0)
-        return;
-    record->next_unused = unused_records;
-    unused_records = record;
-}
+/* ---- bytevectors and their regions ------------------------------------------ */
 
 static int GC_CALLBACK disclaim_cell(void *object)
 {
-    struct cell *cell = object;
-
-    /* Objects on a free list begin with an aligned address or 0; the type is odd. */
-    if ((cell->type & 0x7f) != scm_tc7_bytevector)
-        return 0;
-    unlink_cell(cell);
-    cell->type = 0;
-    return 0;
+    return member_disclaim(&((struct cell *)object)->member);
 }
 
-struct linking {
-    struct cell *cell;
-    struct record *record;
-    scm_t_bits type;
-};
-
-/* NULL: the region has been closed meanwhile, nothing was linked. */
-static void *GC_CALLBACK link_cell(void *argument)
+static void set_length(struct member *member, size_t n_bytes)
 {
-    struct linking *linking = argument;
-    struct cell *cell = linking->cell;
-    struct record *record = linking->record;
-
-    if (record->closed)
-        return NULL;
-    cell->record = record;
-    cell->previous = NULL;
-    cell->next = record->first;
-    if (cell->next)
-        cell->next->previous = cell;
-    record->first = cell;
-    record->n_cells++;
-    cell->type = linking->type;
-    return cell;
+    ((struct cell *)((char *)member - offsetof(struct cell, member)))->length = n_bytes;
 }
 
 /* A bytevector, or SCM_BOOL_F if the region was closed. */
-static SCM make_cell(struct record *record, SCM parent, unsigned char *data, size_t n_bytes,
+static SCM make_cell(struct members *members, SCM parent, unsigned char *data, size_t n_bytes,
                      scm_t_bits type)
 {
-    struct linking linking = { .record = record, .type = type };
+    struct cell *cell = GC_generic_malloc(sizeof *cell, (int)cell_kind);
 
-    linking.cell = GC_generic_malloc(sizeof *linking.cell, (int)cell_kind);
-    if (!linking.cell)
+    if (!cell)
         system_error("map-file", SCM_CDR(parent), ENOMEM);
-    linking.cell->length = linking.cell->n_bytes = n_bytes;
-    linking.cell->contents = data;
-    linking.cell->parent = parent;
-    if (!GC_call_with_alloc_lock(link_cell, &linking))
+    cell->type = type;
+    cell->length = cell->member.n_bytes = n_bytes;
+    cell->contents = data;
+    cell->parent = parent;
+    if (!members_add(members, &cell->member))
         return SCM_BOOL_F;
     scm_remember_upto_here_1(parent);
-    return SCM_PACK_POINTER(linking.cell);
+    return SCM_PACK_POINTER(cell);
 }
-
-static void *GC_CALLBACK take_unused_record(void *argument)
-{
-    struct record *record = unused_records;
-
-    (void)argument;
-    if (record)
-        unused_records = record->next_unused;
-    return record;
-}
-
-static struct record *make_record(void)
-{
-    struct record *record = GC_call_with_alloc_lock(take_unused_record, NULL);
-
-    if (!record)
-        record = malloc(sizeof *record);
-    if (record)
-        *record = (struct record){ .first = NULL };
-    return record;
-}
-
-/* ---- bytevectors and their regions ------------------------------------------ */
 
 static bool is_cell(SCM bytevector)
 {
@@ -235,7 +144,7 @@ static struct cell *need_open_cell(const char *who, SCM bytevector)
 {
     struct cell *cell = need_cell(who, bytevector);
 
-    if (cell->record->closed)
+    if (cell->member.of->closed)
         closed_error(who, cell);
     return cell;
 }
@@ -248,18 +157,18 @@ static gcmmap_region *handle_of(const struct cell *cell)
 static SCM bytevector_of(const char *who, gcmmap_region *region, SCM name, unsigned flags)
 {
     SCM parent, bytevector;
-    struct record *record;
+    struct members *members;
     scm_t_bits marks = SCM_ARRAY_ELEMENT_TYPE_VU8;
 
     if (!region)
         system_error(who, name, errno);
     parent = scm_cons(scm_from_pointer(region, NULL), name);
-    record = make_record();
-    if (!record)
+    members = members_new();
+    if (!members)
         system_error(who, name, ENOMEM);
     if (!(flags & GCMMAP_WRITE))
         marks |= SCM_F_BYTEVECTOR_IMMUTABLE;
-    bytevector = make_cell(record, parent, gcmmap_data(region), gcmmap_size(region),
+    bytevector = make_cell(members, parent, gcmmap_data(region), gcmmap_size(region),
                            scm_tc7_bytevector | marks << 7);
     scm_remember_upto_here_1(parent);
     return bytevector;
@@ -365,12 +274,15 @@ static SCM mapped_slice(SCM bytevector, SCM offset, SCM size)
     size_t n_bytes;
     SCM slice;
 
-    if (start > n_whole)
-        scm_out_of_range_pos(who, offset, scm_from_int(2));
-    n_bytes = SCM_UNBNDP(size) || scm_is_false(size) ? n_whole - start : size_from(who, 3, size);
-    if (n_bytes > n_whole - start)
-        scm_out_of_range_pos(who, size, scm_from_int(3));
-    slice = make_cell(cell->record, cell->parent,
+    n_bytes = SCM_UNBNDP(size) || scm_is_false(size) ? 0 : size_from(who, 3, size);
+    if (start > n_whole || n_bytes > n_whole - start) {
+        need_open_cell(who, bytevector); /* closed just now: not the range is wrong */
+        scm_out_of_range_pos(who, start > n_whole ? offset : size,
+                             scm_from_int(start > n_whole ? 2 : 3));
+    }
+    if (SCM_UNBNDP(size) || scm_is_false(size))
+        n_bytes = n_whole - start;
+    slice = make_cell(cell->member.of, cell->parent,
                       (unsigned char *)SCM_BYTEVECTOR_CONTENTS(bytevector) + start, n_bytes,
                       cell->type);
     if (scm_is_false(slice))
@@ -381,37 +293,17 @@ static SCM mapped_slice(SCM bytevector, SCM offset, SCM size)
 
 /* ---- closing and asking -------------------------------------------------------- */
 
-static void *GC_CALLBACK empty_cells(void *argument)
-{
-    struct record *record = argument;
-
-    record->closed = true;
-    for (struct cell *cell = record->first; cell; cell = cell->next)
-        cell->length = 0;
-    return NULL;
-}
-
-static void *GC_CALLBACK refill_cells(void *argument)
-{
-    struct record *record = argument;
-
-    record->closed = false;
-    for (struct cell *cell = record->first; cell; cell = cell->next)
-        cell->length = cell->n_bytes;
-    return NULL;
-}
-
 static SCM close_mapping(SCM bytevector)
 {
     static const char who[] = "close-mapping";
     struct cell *cell = need_cell(who, bytevector);
 
     /* First no bytevector has bytes, then there are none. */
-    GC_call_with_alloc_lock(empty_cells, cell->record);
+    members_close(cell->member.of, set_length);
     if (gcmmap_close(handle_of(cell)) != 0) {
         int error = errno;
 
-        GC_call_with_alloc_lock(refill_cells, cell->record);
+        members_reopen(cell->member.of, set_length);
         system_error(who, SCM_CDR(cell->parent), error);
     }
     scm_remember_upto_here_1(bytevector);
@@ -425,7 +317,7 @@ static SCM is_mapped(SCM object)
 
 static SCM is_open(SCM bytevector)
 {
-    return scm_from_bool(!need_cell("mapping-open?", bytevector)->record->closed);
+    return scm_from_bool(!need_cell("mapping-open?", bytevector)->member.of->closed);
 }
 
 static SCM mapping_name(SCM bytevector)
