@@ -149,10 +149,13 @@ size_t os_find_written(uintptr_t *from, uintptr_t to, struct os_range *ranges, s
 void os_world_is_stopped(bool stopped);
 
 /*
- * Copies n_bytes of our own memory, which may not be readable.  EFAULT: it was not, or the
- * system has no way to find out.  Async-signal-safe.
+ * Copies n_bytes <= 4096 of our own memory, which may not be readable.  EFAULT: it was not;
+ * ENOTSUP: there is no way to find out just now.  Async-signal-safe.
  */
 int os_peek(void *to, const void *from, size_t n_bytes);
+
+/* The same, slower, and on any system. */
+int os_peek_through_pipe(void *to, const void *from, size_t n_bytes);
 
 /* The same for memory that is protected against reading, and whether that can be done at all. */
 int os_peek_protected(void *to, const void *from, size_t n_bytes);

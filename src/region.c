@@ -76,7 +76,8 @@ static void block_is_unreached(void *block)
 static unsigned pages_of(const struct region *region)
 {
     return (region->charged ? ROOTS_PRIVATE : 0u) |
-           (region->of_file || region->resizing || region->state != LIVE ? ROOTS_MAY_FAULT : 0u) |
+           (region->of_file ? ROOTS_MAY_FAULT : 0u) |
+           (region->resizing || region->state != LIVE ? ROOTS_MAY_FAULT | ROOTS_MAY_GO : 0u) |
            (region->may_be_protected ? ROOTS_MAY_FAULT | ROOTS_PROTECTED : 0u);
 }
 

@@ -7,6 +7,7 @@
 
 #include "roots.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -129,6 +130,13 @@ static bool is_little(const struct walk *walk)
     return n_bytes <= BYTES_AT_ONCE && walk->asked_to == walk->end;
 }
 
+static void scan_as_is(struct collector_marker *marker, const struct piece *piece)
+{
+    const unsigned char *from = (const unsigned char *)piece->from;
+
+    collector_mark_words(marker, from, from + piece->n_bytes);
+}
+
 static void scan_copy(struct collector_marker *marker, const struct piece *piece)
 {
     uintptr_t words[BYTES_PER_PIECE / sizeof(uintptr_t)];
@@ -138,16 +146,17 @@ static void scan_copy(struct collector_marker *marker, const struct piece *piece
         error = os_peek_protected(words, (void *)piece->from, piece->n_bytes);
     if (error == 0)
         collector_mark_words(marker, words, (unsigned char *)words + piece->n_bytes);
+    /* Better SIGBUS, if the file is too short, than objects that are in use and gone. */
+    if (error == ENOTSUP && !(piece->pages & ROOTS_MAY_GO))
+        scan_as_is(marker, piece);
 }
 
 static void scan_piece(struct collector_marker *marker, const struct piece *piece)
 {
-    const unsigned char *from = (const unsigned char *)piece->from;
-
     if (piece->pages & ROOTS_MAY_FAULT)
         scan_copy(marker, piece);
     else
-        collector_mark_words(marker, from, from + piece->n_bytes);
+        scan_as_is(marker, piece);
 }
 
 static void scan_all(struct collector_marker *marker, struct walk *walk)

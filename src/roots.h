@@ -21,9 +21,11 @@ enum roots_pages {
     /* Private: those never written hold no pointers, and are not read, if the system tells
        which they are. */
     ROOTS_PRIVATE = 1,
-    /* Some may be unreadable, because their file was truncated or because another thread is
-       closing the region; these are passed over. */
+    /* Some may be unreadable, because their file was truncated; these are passed over. */
     ROOTS_MAY_FAULT = 2,
+    /* Because another thread is closing the region: the same, and on no account to be read
+       without making sure.  With the above. */
+    ROOTS_MAY_GO = 8,
     /* Some may be protected against reading; they are read all the same where the system has
        a way.  With the above. */
     ROOTS_PROTECTED = 4,

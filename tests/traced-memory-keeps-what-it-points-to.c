@@ -301,6 +301,21 @@ static void point_to_themselves(void *arg)
     (void)arg;
 }
 
+/* What keeps a region by handle is nowhere but in the region itself. */
+static void hold_their_own_handles(void *arg)
+{
+    for (unsigned i = 0; i < N_CIRCLES; i++) {
+        unsigned by_handle = i % 2 == 0 ? GCMMAP_BY_HANDLE : 0;
+        gcmmap_region *region =
+            gcmmap_map(fd, 0, GCMMAP_REST, GCMMAP_WRITE | GCMMAP_PRIVATE | by_handle);
+        gcmmap_region **data = gcmmap_data(region);
+
+        need(data != NULL, "gcmmap_map");
+        data[5000] = region;
+    }
+    (void)arg;
+}
+
 static void point_in_circles(void *arg)
 {
     for (unsigned i = 0; i < N_CIRCLES / 4; i++) {
@@ -346,6 +361,11 @@ static void circles_go(void)
     need(ftruncate(large_fd, LARGE_SIZE) == 0, "ftruncate");
     apart_at_once(point_to_themselves);
     ok(bytes_mapped_from(fd) >= N_CIRCLES * FILE_SIZE, "%u regions point to themselves", N_CIRCLES);
+    collect_thoroughly();
+    ok(bytes_mapped_from(fd) / FILE_SIZE <= ACCIDENTS, "they are released");
+    apart_at_once(hold_their_own_handles);
+    ok(bytes_mapped_from(fd) >= N_CIRCLES * FILE_SIZE, "%u regions hold their own handles",
+       N_CIRCLES);
     collect_thoroughly();
     ok(bytes_mapped_from(fd) / FILE_SIZE <= ACCIDENTS, "they are released");
     apart_at_once(point_in_circles);

@@ -21,6 +21,11 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#ifdef SYS_pipe
+#define PIPE_CALL SYS_pipe
+#else
+#define PIPE_CALL SYS_pipe2
+#endif
 #define ASK_SCAN 0xc0606610u /* PAGEMAP_SCAN */
 
 #define MOST 600u
@@ -28,6 +33,7 @@
 
 static uint64_t chance;
 static size_t page;
+static bool has_pipes = true;
 static size_t much = 600 * MiB;
 static size_t some = 50 * MiB;
 static bool knows_written = true; /* the collector finds out which pages were written */
@@ -314,7 +320,7 @@ static void guards(void)
         ok(true, "guard pages # SKIP this kernel has none");
         return;
     }
-    if (!knows_written) {
+    if (!knows_written || !has_pipes) {
         ok(true, "guard pages # SKIP nobody tells where they are");
         return;
     }
@@ -328,6 +334,10 @@ static void kernel_writes(void)
 {
     int ends[2];
 
+    if (!has_pipes) {
+        ok(true, "read(2) # SKIP no pipes");
+        return;
+    }
     if (kernel_cannot_store()) {
         ok(true, "read(2) # SKIP the collector write-protects its heap");
         return;
@@ -360,13 +370,16 @@ static int in_child(void *unused)
     }
     n_made = N_PAGES;
     for (unsigned i = N_PAGES; i < N_PAGES + N_MORE; i++)
-        put(i * page);
+        put(i * page); /* numbers of their own: none of the parent's has died */
     GC_enable();
     scrub();
     collect_thoroughly();
     for (unsigned i = 1; i < N_PAGES; i += 2)
         if (finalized[i])
             return 1;
+    for (unsigned i = N_PAGES; i < N_PAGES + N_MORE; i++)
+        if (finalized[i])
+            return 3;
     memset(finalized, 0, sizeof finalized); /* those it replaced died */
     return all_live() ? 0 : 2;
 }
@@ -433,23 +446,28 @@ static void nests(void)
 
 /* ---- kernels that tell less ---------------------------------------------------------- */
 
-static const char *const refusals[] = { "PAGEMAP_SCAN", "pagemap", "mincore" };
+static const char *const refusals[] = { "PAGEMAP_SCAN", "pagemap", "mincore", "process_vm_readv",
+                                        "pipes" };
 
 #define REFUSE(number, error)                                                                      \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1),                                           \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
 
-/* 1: the ioctl is not there; 2: nor can the file be read; 3: nor is there mincore(2). */
+/* 1: the ioctl is not there; 2: nor can the file be read; 3: nor is there mincore(2).
+   4: files' pages cannot be copied directly; 5: nor through pipes. */
 static bool refuse(unsigned how_much)
 {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
-        REFUSE(ASK_SCAN, ENOTTY),
+        REFUSE(how_much <= 3 ? ASK_SCAN : 0, ENOTTY),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        REFUSE(how_much >= 2 ? SYS_pread64 : ~0u, EPERM),
-        REFUSE(how_much >= 3 ? SYS_mincore : ~0u, ENOSYS),
+        REFUSE(how_much == 2 || how_much == 3 ? SYS_pread64 : ~0u, EPERM),
+        REFUSE(how_much == 3 ? SYS_mincore : ~0u, ENOSYS),
+        REFUSE(how_much >= 4 ? SYS_process_vm_readv : ~0u, EPERM),
+        REFUSE(how_much == 5 ? SYS_pipe2 : ~0u, EMFILE),
+        REFUSE(how_much == 5 ? PIPE_CALL : ~0u, EMFILE),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
@@ -499,7 +517,8 @@ int main(int argc, char **argv)
         unsigned how_much = (unsigned)atoi(argv[1]);
 
         chance = 20261123;
-        knows_written = how_much < 2;
+        knows_written = how_much < 2 || how_much > 3;
+        has_pipes = how_much < 5;
         much = some = 20 * MiB;
         if (!refuse(how_much))
             return 77;
@@ -510,7 +529,7 @@ int main(int argc, char **argv)
     }
     chance = test_seed();
     all();
-    for (unsigned how_much = 1; how_much <= 3; how_much++)
+    for (unsigned how_much = 1; how_much <= 5; how_much++)
         run_again(argv[0], how_much);
     return done_testing();
 }
