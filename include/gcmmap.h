@@ -43,8 +43,8 @@
  *     of GC_MALLOC holds for slices.
  *   - Where the host switches interior pointers off (GC_set_all_interior_
  *     pointers(0): Guile, ECL), a pointer in the heap counts only if it points to
- *     the start of an object: keep the handle there beside the slice.  Pointers
- *     on stacks and in registers always count.
+ *     the start of an object: keep the handle there beside the slice, or a
+ *     gcmmap_slice_object.  Pointers on stacks and in registers always count.
  *   - The collector is conservative: an integer that looks like a pointer can
  *     keep a region a little longer than needed.  Use gcmmap_close() when the
  *     moment matters.
@@ -52,7 +52,7 @@
  *     mmap(2).
  *   - gcmmap_map(), gcmmap_open(), gcmmap_alloc() and gcmmap_collect() may
  *     collect, and finalizers may run inside them, just as inside GC_MALLOC.
- *     Nothing else here does.
+ *     Of the others those do of which it is said.
  *
  * Threads: every function may be called from any thread that the collector
  * knows, at the same time.  None may be called from a signal handler, nor while
@@ -575,6 +575,35 @@ int gcmmap_next_line(gcmmap_slice *rest, gcmmap_slice *line);
  * \return  1; or 0 if there was no field left, and nothing was changed.
  */
 int gcmmap_next_field(gcmmap_slice *rest, unsigned char separator, gcmmap_slice *field);
+
+/**
+ * A slice as an object of the collector's, which keeps what it is a slice of.
+ *
+ * For hosts where pointers into the middle of an object do not count in the heap, and for
+ * GCMMAP_BY_HANDLE: wherever a pointer to the object's start counts, the object keeps its
+ * region, by the handle, and so its bytes.
+ */
+typedef struct {
+    gcmmap_slice bytes;
+    gcmmap_region *region; /* the handle */
+} gcmmap_slice_object;
+
+/**
+ * A new slice object.  Parts of its bytes are plain slices; what outlives the object needs
+ * an object of its own.
+ *
+ * \param bytes  of one open region, checked as by gcmmap_slice_of().  For GCMMAP_BY_HANDLE
+ *               the caller holds the handle until the call returns.
+ * \return  the object, GC-allocated, never freed by hand; or NULL with errno set:
+ *   EINVAL  bytes.data is in no region
+ *   EBADF   the region was closed.  (If it is closed later the object stays, and its bytes
+ *           fault as other slices do.)
+ *   ERANGE  not all of the bytes are in the region
+ *   ENOMEM  no memory, even after a collection
+ * Threads: any that the collector knows.  May collect and run finalizers.
+ * Since:   0.1
+ */
+const gcmmap_slice_object *gcmmap_slice_object_new(gcmmap_slice bytes);
 
 /*
  * Operations on some bytes of a region.

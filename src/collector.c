@@ -234,6 +234,20 @@ void collector_free_root(void **root)
     GC_FREE(root);
 }
 
+void *collector_new_object(const void *contents, size_t n_bytes)
+{
+    void *object;
+
+    begin_request();
+    object = GC_MALLOC(n_bytes);
+    end_request();
+    if (object != NULL) {
+        memcpy(object, contents, n_bytes);
+        GC_end_stubborn_change(object); /* bdwgc's word for: look at it again */
+    }
+    return object;
+}
+
 size_t collector_heap_bytes(void)
 {
     return GC_get_heap_size();

@@ -82,6 +82,9 @@ size_t collector_block_bytes(const void *block);
 void **collector_new_root(void *value);
 void collector_free_root(void **root);
 
+/* An ordinary object with these contents, pointers among them; or NULL.  May collect. */
+void *collector_new_object(const void *contents, size_t n_bytes);
+
 /* Size of the whole heap; and of its blocks that are free. */
 size_t collector_heap_bytes(void);
 size_t collector_free_bytes(void);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "collector.h"
 #include "gcmmap.h"
 #include "region.h"
 
@@ -47,6 +48,21 @@ gcmmap_slice gcmmap_slice_of(const void *p, size_t size)
         return (gcmmap_slice){ NULL, 0 };
     }
     return (gcmmap_slice){ (unsigned char *)p, size };
+}
+
+const gcmmap_slice_object *gcmmap_slice_object_new(gcmmap_slice bytes)
+{
+    int saved_errno = errno;
+    gcmmap_slice_object object = { .bytes = bytes }, *copy = NULL;
+    int error = check(bytes.data, bytes.size, &object.region);
+
+    /* Not pinned: finalizers may run here, and close it. */
+    if (error == 0) {
+        copy = collector_new_object(&object, sizeof object);
+        error = copy == NULL ? ENOMEM : 0;
+    }
+    errno = error != 0 ? error : saved_errno;
+    return copy;
 }
 
 /* libc must not be given NULL, not even for no bytes. */

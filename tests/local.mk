@@ -72,6 +72,7 @@ c_tests = \
 	tests/shared-memory-is-shared \
 	tests/shortage-collects-first \
 	tests/sixty-thousand-regions-live-at-once \
+	tests/slice-objects-keep-their-region \
 	tests/slices-are-checked \
 	tests/slices-are-made-of-bytes-of-one-region \
 	tests/slices-compare-as-bytes \
