@@ -77,10 +77,25 @@ static __attribute__((noinline)) void print_text(const char *text, size_t length
     printf("\"\n");
 }
 
-/* Overwrites what finished calls left on the stack, so that nobody keeps it. */
+/*
+ * Finished calls leave pointers on the stack, and later ones have holes in their frames, for
+ * padding, through which a conservative collector sees them.  So steps that handle pointers
+ * run further down, and what they leave there is overwritten.
+ */
+static __attribute__((noinline)) uintptr_t further_down(uintptr_t (*step)(uintptr_t), uintptr_t arg)
+{
+    volatile char distance[8192];
+    uintptr_t result;
+
+    distance[0] = 0;
+    result = step(arg);
+    distance[sizeof distance - 1] = 0;
+    return result;
+}
+
 static __attribute__((noinline)) void forget_old_frames(void)
 {
-    volatile char wipe[16384];
+    volatile char wipe[32768];
 
     for (size_t i = 0; i < sizeof wipe; i++)
         wipe[i] = 0;
@@ -95,14 +110,10 @@ static void collect(void)
     }
 }
 
-/*
- * The steps are noinline: a function that has returned leaves no pointer behind in a
- * register, one that was inlined into main may.
- *
- * This one leaves nothing behind but the bookmark.  Returns its address, complemented.
- */
-static __attribute__((noinline)) uintptr_t map_and_bookmark(const char *path)
+/* Leaves nothing behind but the bookmark.  Returns its address, complemented. */
+static uintptr_t map_and_bookmark(uintptr_t path_given)
 {
+    const char *path = (const char *)path_given;
     gcmmap_region *region = gcmmap_open(path, GCMMAP_READ);
     gcmmap_slice all;
 
@@ -126,15 +137,16 @@ static __attribute__((noinline)) uintptr_t map_and_bookmark(const char *path)
     return ~(uintptr_t)bookmark->word;
 }
 
-static __attribute__((noinline)) void held_while_seen(uintptr_t hidden)
+static uintptr_t held_while_seen(uintptr_t hidden)
 {
     collect();
     show(hidden);
     verdict(is_of_file(map_line(hidden)), "still mapped");
     print_text(bookmark->word, bookmark->length);
+    return 0;
 }
 
-static __attribute__((noinline)) void gone_when_not(uintptr_t hidden)
+static void gone_when_not(uintptr_t hidden)
 {
     bookmark = NULL;
     collect();
@@ -183,9 +195,9 @@ int main(int argc, char **argv)
     GC_INIT();
     printf("1. Native.  Map %s and put one pointer into it in a heap object.\n", path);
     fflush(stdout);
-    hidden = map_and_bookmark(path);
+    hidden = further_down(map_and_bookmark, (uintptr_t)path);
     printf("2. Held while seen.  Drop everything but that pointer; collect.\n");
-    held_while_seen(hidden);
+    (void)further_down(held_while_seen, hidden);
     printf("3. Gone when not.  Drop the pointer too; collect.\n");
     gone_when_not(hidden);
     printf("4. A clear word.  Map again, keep a slice, close the region.\n");

@@ -82,8 +82,10 @@ static void *introduce(void *arg)
 {
     struct introduction *introduction = arg;
 
+    /* The lowest first, so that it is the last to be taken: see reservation_make(). */
     for (unsigned i = 0; i < introduction->n; i++) {
-        struct reservation *record = introduction->records[i];
+        unsigned nth = i == 0 ? introduction->n - 1 : i - 1;
+        struct reservation *record = introduction->records[nth];
 
         registry_add(reservation_block(record), record);
         collector_account((ptrdiff_t)reservation_block_bytes(record));

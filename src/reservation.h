@@ -62,8 +62,11 @@ typedef void reservation_receiver(struct reservation *reservation);
 /*
  * Lock not held.  Makes a reservation of each of n <= RESERVATION_BATCH fresh blocks, in
  * sight of the collector, and hands them out from the highest address down: a pool that
- * takes from its front then starts with the lowest.  blocks gets sorted.  false: shortage
- * of memory or map slots, and the blocks are gone.
+ * takes from its front then goes upwards.  But the lowest comes first, to be used last: bdwgc
+ * keeps in a static word, which it takes for a root, the end of the memory that it last got
+ * from the system; that is where our blocks begin if it came from right below them, and
+ * a region there would be held for no reason.
+ * blocks gets sorted.  false: shortage of memory or map slots, and the blocks are gone.
  */
 bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
                       reservation_receiver *receiver);

@@ -141,7 +141,8 @@ static size_t blocks_per_batch(size_t n_bytes)
     if (batch > BATCH_BYTES_MOST)
         batch = BATCH_BYTES_MOST;
     n = batch / n_bytes;
-    return n < 1 ? 1 : n > RESERVATION_BATCH ? RESERVATION_BATCH : n;
+    /* Two: the lowest is better not used, see reservation_make(). */
+    return n < 2 ? 2 : n > RESERVATION_BATCH ? RESERVATION_BATCH : n;
 }
 
 /* Fresh blocks, neighbours if possible.  How many there are. */
@@ -160,7 +161,7 @@ static unsigned new_blocks(void **blocks, size_t n, size_t n_bytes, bool traced)
     return n_got;
 }
 
-/* New blocks into a pool: the lowest address will be the first to be handed out. */
+/* New blocks into a pool. */
 static bool add_blocks(const struct wish *wish, size_t n_bytes, size_t n)
 {
     struct reservation like = { .pool = (unsigned short)wish->pool, .traced = wish->traced };

@@ -71,6 +71,7 @@ c_tests = \
 	tests/secret-memory-stays-secret \
 	tests/shared-memory-is-shared \
 	tests/shortage-collects-first \
+	tests/single-regions-go \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slice-objects-keep-their-region \
 	tests/slices-are-checked \
