@@ -66,6 +66,7 @@ static struct GC_ms_entry *call_ticket(GC_word *ticket, struct GC_ms_entry *top,
 static int GC_CALLBACK refuse_to_reclaim_ticket(void *ticket)
 {
     hooks->ticket_idle(*(GC_word *)ticket);
+    GC_set_mark_bit(ticket); /* counted: see refuse_to_be_reclaimed() */
     return 1;
 }
 
