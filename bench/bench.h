@@ -13,6 +13,7 @@
 #include <gc/gc.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -201,6 +202,59 @@ static inline void run_in_child(void (*job)(const void *task, void *result), con
     }
     close(ends[0]);
     need(waitpid(child, &status, 0) == child && status == 0, "a case failed");
+}
+
+/* ---- a process that obeys commands ----------------------------------------- */
+
+/*
+ * What has to be measured by turns in separate processes: each waits for commands of one
+ * byte on a pipe, answers each with one double, and ends when there are no more.
+ */
+struct process {
+    pid_t id;
+    int commands, results;
+};
+
+static inline struct process
+start_process(void (*obey)(const void *task, int commands, int results), const void *task)
+{
+    struct process process;
+    int commands[2], results[2];
+
+    need(pipe2(commands, O_CLOEXEC) == 0 && pipe2(results, O_CLOEXEC) == 0, "pipe");
+    fflush(NULL);
+    process.id = fork();
+    need(process.id >= 0, "fork");
+    if (process.id == 0) {
+        /* Closes what older siblings are commanded through, too, so that they end in time. */
+        for (int fd = 3; fd < 64; fd++)
+            if (fd != commands[0] && fd != results[1])
+                close(fd);
+        obey(task, commands[0], results[1]);
+        _exit(0);
+    }
+    close(commands[0]);
+    close(results[1]);
+    process.commands = commands[1];
+    process.results = results[0];
+    return process;
+}
+
+static inline double command(const struct process *process, unsigned char what)
+{
+    double result;
+
+    need(write(process->commands, &what, 1) == 1, "pipe");
+    need(read(process->results, &result, sizeof result) == sizeof result,
+         "a process gave no result");
+    return result;
+}
+
+static inline void end_process(const struct process *process)
+{
+    close(process->commands);
+    (void)waitpid(process->id, NULL, 0);
+    close(process->results);
 }
 
 /* ---- options -------------------------------------------------------------- */
