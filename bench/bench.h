@@ -133,6 +133,19 @@ static inline int make_sparse_file(size_t n_bytes)
     return fd;
 }
 
+/* ---- memory --------------------------------------------------------------- */
+
+/* What of this process is resident, and not a file's. */
+static inline double own_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long total, resident, shared;
+
+    need(file != NULL && fscanf(file, "%lu %lu %lu", &total, &resident, &shared) == 3, "statm");
+    fclose(file);
+    return (double)(resident - shared) * (double)sysconf(_SC_PAGESIZE);
+}
+
 /* ---- dropping ------------------------------------------------------------ */
 
 /* Overwrites what dead frames left behind, which the collector would take for slices. */

@@ -287,16 +287,6 @@ struct price {
     double first_ns, next_ns, first_bytes, next_bytes;
 };
 
-static double own_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long total, resident, shared;
-
-    need(file != NULL && fscanf(file, "%lu %lu %lu", &total, &resident, &shared) == 3, "statm");
-    fclose(file);
-    return (double)(resident - shared) * (double)sysconf(_SC_PAGESIZE);
-}
-
 static __attribute__((noinline)) double timed_map(int fd, double *bytes)
 {
     double before = own_bytes(), start = now_ns(), end;

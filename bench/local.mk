@@ -2,9 +2,10 @@
 # BENCH_FLAGS are for all programs: --quick, --seconds=, --large, --all, --note=.  Each
 # has a --help.
 
-EXTRA_PROGRAMS = bench/cycle bench/collection bench/rhythm bench/tracing
+EXTRA_PROGRAMS = bench/cycle bench/collection bench/rhythm bench/many bench/tracing
 bench_cycle_SOURCES = bench/cycle.c bench/bench.h
 bench_collection_SOURCES = bench/collection.c bench/bench.h
+bench_many_SOURCES = bench/many.c bench/bench.h
 bench_rhythm_SOURCES = bench/rhythm.c bench/bench.h
 bench_tracing_SOURCES = bench/tracing.c bench/bench.h
 MOSTLYCLEANFILES = $(EXTRA_PROGRAMS)
