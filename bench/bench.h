@@ -101,10 +101,10 @@ static inline double median(const double *values, size_t n)
 /* 4 KiB, 64 MiB ...; room for 32 bytes. */
 static inline const char *size_name(size_t n_bytes, char *name)
 {
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB" };
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
     unsigned unit = 0;
 
-    for (; unit < 3 && n_bytes % 1024 == 0 && n_bytes != 0; unit++)
+    for (; unit < 4 && n_bytes % 1024 == 0 && n_bytes != 0; unit++)
         n_bytes /= 1024;
     snprintf(name, 32, "%zu %s", n_bytes, units[unit]);
     return name;
