@@ -420,6 +420,39 @@ gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
 int gcmmap_shm_unlink(const char *name);
 
 /**
+ * Take over a mapping that someone else has made: with mmap(2), shmat(2), a driver's library.
+ *
+ * Its pages move to addresses that the collector follows pointers into, and gcmmap_data()
+ * tells where; what they hold, and what they are mapped from, stays.  The old addresses are free
+ * for others from then on: pointers to them are the caller's matter.  With GCMMAP_BY_HANDLE
+ * the pages stay where they are (unless they are traced and collections are incremental).  The
+ * region is traced if its memory is private and writable, as any other.
+ *
+ * \param addr      of its first page; the whole range has to be one mapping, as a line of
+ *                  /proc/self/maps shows it, or a part of one.
+ * \param size      bytes; whole pages are taken.
+ * \param flags     GCMMAP_TRACED or GCMMAP_POINTER_FREE, GCMMAP_BY_HANDLE; access flags
+ *                  need not be given, and if they are the mapping must allow it.
+ * \param released  called as gcmmap_options.released is, with addr and size as given here,
+ *                  and data; or NULL.  It must not unmap anything: that is done.
+ * \param data      handed to released; kept alive until then, so it must not lead to the region.
+ * \return  the handle, or NULL with errno set and the mapping where it was:
+ *   EINVAL     addr is not the address of a page, size is 0, flags contradict each other or
+ *              contain others; or some of it is in the collector's heap or in a region
+ *   EFAULT     not all of it is mapped, or it is more than one mapping
+ *   EACCES     the mapping does not allow what flags say
+ *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
+ *   ENOMEM, EDQUOT  as for gcmmap_map()
+ *   ENOTSUP    the system cannot move pages (only Linux can), or the collector could not
+ *              deal with them
+ * Threads: any that the collector knows.  No other thread may use the mapping meanwhile, or
+ *          map and unmap parts of it.  May collect and run finalizers.
+ * Since:   0.1
+ */
+gcmmap_region *gcmmap_adopt(void *addr, size_t size, unsigned flags,
+                            void (*released)(void *addr, size_t size, void *data), void *data);
+
+/**
  * Address of the first byte asked for.  Store it, or any address up to one past
  * the end, anywhere the collector looks: it keeps the region.
  *

@@ -344,6 +344,11 @@ void *collector_block_of(const void *pointer)
     return GC_base((void *)pointer);
 }
 
+bool collector_owns(const void *address)
+{
+    return GC_is_heap_ptr(address) != 0;
+}
+
 bool collector_is_reached(const void *block)
 {
     return GC_is_marked(block) != 0;

@@ -109,6 +109,9 @@ void collector_after_fork_in_child(void);
 /* The block that a pointer points into, or NULL; others' objects too. */
 void *collector_block_of(const void *pointer);
 
+/* Lock held.  Whether an address lies in the collector's heap. */
+bool collector_owns(const void *address);
+
 /* Lock held, between the end of marking and the next collection. */
 bool collector_is_reached(const void *block);
 

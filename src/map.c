@@ -193,7 +193,8 @@ static int map(int fd, const char *path, off_t offset, size_t size, unsigned fla
                const gcmmap_options *options, gcmmap_region **handle)
 {
     struct region_request request = { .mapping = { .fd = fd, .flags = flags },
-                                      .traced = is_traced(flags) };
+                                      .traced = is_traced(flags),
+                                      .of_file = true };
     int error = check_flags(flags);
 
     if (error == 0)
@@ -279,6 +280,56 @@ gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_optio
 gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
 {
     return gcmmap_alloc_with(size, flags, NULL);
+}
+
+#define ADOPT_FLAGS                                                                                \
+    (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_TRACED | GCMMAP_BY_HANDLE)
+
+/* What it is the kernel knows; what it may be said to be, and what is wanted, the caller says. */
+static int check_adoption(void *addr, size_t size, unsigned wanted, struct region_request *request)
+{
+    size_t page = os_page_size();
+    unsigned flags;
+    int error;
+
+    if (size == 0 || (uintptr_t)addr % page != 0 || (wanted & ~ADOPT_FLAGS) != 0)
+        return EINVAL;
+    if (is_too_large(size, wanted))
+        return EOVERFLOW;
+    if ((uintptr_t)addr > UINTPTR_MAX - size - page)
+        return EFAULT;
+    size = (size + page - 1) & ~(page - 1);
+    error = os_describe_mapping(addr, size, &flags, &request->of_file);
+    if (error != 0)
+        return error;
+    if ((wanted & ACCESS & ~flags) != 0)
+        return EACCES;
+    if ((wanted & GCMMAP_PRIVATE) && !(flags & GCMMAP_PRIVATE))
+        return EINVAL;
+    flags |= wanted;
+    if ((flags & GCMMAP_TRACED) && ((flags & GCMMAP_POINTER_FREE) || !(flags & GCMMAP_READ)))
+        return EINVAL;
+    request->mapping.flags = flags;
+    request->traced = is_traced(flags) && (flags & GCMMAP_READ);
+    return region_may_adopt(addr, size);
+}
+
+gcmmap_region *gcmmap_adopt(void *addr, size_t size, unsigned flags,
+                            void (*released)(void *addr, size_t size, void *data), void *data)
+{
+    struct region_request request = { .mapping = { .fd = -1 },
+                                      .n_bytes = size,
+                                      .adopted = addr,
+                                      .adopted_released = released,
+                                      .data = data };
+    int saved_errno = errno;
+    gcmmap_region *handle = NULL;
+    int error = check_adoption(addr, size, flags, &request);
+
+    if (error == 0)
+        error = region_create(&request, &handle);
+    (void)result_of(error, saved_errno);
+    return handle;
 }
 
 gcmmap_slice gcmmap_bytes(const gcmmap_region *region)

@@ -90,6 +90,18 @@ int os_set_aside(size_t n_bytes, size_t alignment, size_t phase, void **at);
 /* Inaccessible pages there; *at is the address then.  EEXIST: there are some pages. */
 int os_set_aside_at(void *address, size_t n_bytes, void **at);
 
+/*
+ * What is mapped at [at, at + n_bytes), whole pages: access flags, GCMMAP_PRIVATE.  EFAULT: not
+ * one mapping; ENOTSUP: the system does not tell.
+ */
+int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *of_file);
+
+/*
+ * Moves pages that are one mapping to `to`, in place of what is there, which the caller owns.
+ * On failure they stay, and those at `to` are inaccessible.
+ */
+int os_move(void *to, void *from, size_t n_bytes);
+
 /* The end of what the last three gave. */
 int os_unmap(void *at, size_t n_bytes);
 

@@ -105,3 +105,15 @@ int os_open_memfd(const char *name, int *fd)
     (void)name, (void)fd;
     return ENOSYS;
 }
+
+int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *of_file)
+{
+    (void)at, (void)n_bytes, (void)flags, (void)of_file;
+    return ENOTSUP;
+}
+
+int os_move(void *to, void *from, size_t n_bytes)
+{
+    (void)to, (void)from, (void)n_bytes;
+    return ENOTSUP;
+}

@@ -114,6 +114,13 @@ void outside_remove(const void *start)
     n_prepared++;
 }
 
+bool outside_overlaps(const void *start, size_t n_bytes)
+{
+    size_t rank = rank_of((uintptr_t)start + (n_bytes - 1));
+
+    return rank > 0 && table[rank - 1].start + table[rank - 1].n_bytes > (uintptr_t)start;
+}
+
 void *outside_find(const void *pointer)
 {
     size_t rank = rank_of((uintptr_t)pointer);

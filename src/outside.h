@@ -9,6 +9,7 @@
 #ifndef OUTSIDE_H
 #define OUTSIDE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Lock not held.  Room for one more, the caller's until outside_add().  0 or ENOMEM. */
@@ -22,6 +23,9 @@ void outside_add(const void *start, size_t n_bytes, void *user);
 
 /* Lock held.  It is in the table.  Its room is the caller's again. */
 void outside_remove(const void *start);
+
+/* Lock held.  Whether anything in the table overlaps. */
+bool outside_overlaps(const void *start, size_t n_bytes);
 
 /* Lock held.  Whose [start, start + n_bytes] the pointer is in; a start wins over an end. */
 void *outside_find(const void *pointer);

@@ -75,8 +75,7 @@ static void block_is_unreached(void *block)
 /* What is traced by default holds pointers only where it was written to. */
 static unsigned pages_of(const struct region *region)
 {
-    return (region->charged ? ROOTS_PRIVATE : 0u) |
-           (region->of_file ? ROOTS_MAY_FAULT : 0u) |
+    return (region->charged ? ROOTS_PRIVATE : 0u) | (region->of_file ? ROOTS_MAY_FAULT : 0u) |
            (region->resizing || region->state != LIVE ? ROOTS_MAY_FAULT | ROOTS_MAY_GO : 0u) |
            (region->may_be_protected ? ROOTS_MAY_FAULT | ROOTS_PROTECTED : 0u);
 }
@@ -132,24 +131,35 @@ static void *count_released(void *arg)
     return NULL;
 }
 
-void region_tell_released(struct region *region)
+struct region_news region_take_news(struct region *region)
 {
-    gcmmap_release release = { region_data(region), region->n_bytes, region->body.write_error };
-    void **root = region->released_data, *data;
+    struct region_news news = region->news;
 
-    if (root == NULL)
+    region->news.data = NULL;
+    news.release =
+        (gcmmap_release){ region_data(region), region->n_bytes, region->body.write_error };
+    return news;
+}
+
+void region_tell(const struct region_news *news)
+{
+    void *data;
+
+    if (news->data == NULL)
         return;
-    data = *root;
-    region->released_data = NULL;
-    collector_free_root(root);
-    region->released(&release, data);
+    data = *news->data;
+    collector_free_root(news->data);
+    if (news->adopted_released != NULL)
+        news->adopted_released(news->adopted, news->release.size, data);
+    else
+        news->released(&news->release, data);
 }
 
 void region_free_record(struct region *region)
 {
     region_close_file(region->fd, &region->file);
-    if (region->released_data != NULL)
-        collector_free_root(region->released_data);
+    if (region->news.data != NULL)
+        collector_free_root(region->news.data);
     free(region->name);
     free(region->parts);
     free(region);
@@ -165,12 +175,13 @@ void region_drain(void)
     collector_locked(count_released, released);
     for (struct body *next; released != NULL; released = next) {
         struct region *region = (struct region *)released;
+        struct region_news news = region_take_news(region);
 
         next = released->next;
         region_close_file(region->fd, &region->file);
         region->fd = -1;
-        region_tell_released(region);
         region_free_record(region);
+        region_tell(&news);
     }
 }
 

@@ -46,7 +46,13 @@ struct region_request {
     bool traced;
     gcmmap_released released; /* or NULL */
     void *data;               /* for it */
+    bool of_file;
+    void *adopted; /* pages that are mapped already, n_bytes of them; or NULL */
+    void (*adopted_released)(void *addr, size_t size, void *data); /* instead of released */
 };
+
+/* EINVAL: some of it is the collector's, or a region's. */
+int region_may_adopt(const void *start, size_t n_bytes);
 
 int region_create(const struct region_request *request, gcmmap_region **handle);
 

@@ -17,10 +17,10 @@
 struct close_call {
     gcmmap_region *handle;
     struct region *region;
-    bool for_good;       /* unmap_now */
-    bool is_last;        /* the pages are gone, and nobody else will say so */
-    int fd;              /* then: the descriptor to close, or -1 ... */
-    struct os_file file; /* ... of this file */
+    bool for_good;           /* unmap_now */
+    struct region_news news; /* the pages are gone, and nobody else will say so */
+    int fd;                  /* then: the descriptor to close, or -1 ... */
+    struct os_file file;     /* ... of this file */
     int error;
 };
 
@@ -60,7 +60,7 @@ static void *begin_close(void *arg)
 
 static void take_file(struct close_call *call)
 {
-    call->is_last = true;
+    call->news = region_take_news(call->region);
     call->fd = call->region->fd;
     call->file = call->region->file;
     call->region->fd = -1;
@@ -138,10 +138,9 @@ static int close_now(gcmmap_region *handle, bool for_good)
     }
     collector_locked(end_close, &call);
     region_close_file(call.fd, &call.file);
-    if (call.is_last)
-        region_tell_released(call.region);
     if (for_good && call.error == 0)
         region_free_record(call.region);
+    region_tell(&call.news);
     collector_keep(handle);
     return call.error;
 }
@@ -208,6 +207,8 @@ static void finish_what_others_began(struct reservation *reservation)
     region->n_closers = 1;
     call.error = let_pages_go(&call);
     (void)end_close(&call);
+    if (call.news.data != NULL) /* told when the addresses go: not inside fork() */
+        region->news = call.news;
     region_close_file(call.fd, &call.file);
 }
 

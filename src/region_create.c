@@ -57,7 +57,7 @@ static size_t bytes_to_cover(const struct region *region, const struct region_re
 {
     /* What would have to be read in at once is no more than was asked for. */
     const unsigned not_these = GCMMAP_WRITE | GCMMAP_POPULATE | GCMMAP_LOCK;
-    bool fill = region->of_file && request->mapping.direct && request->room == 0 &&
+    bool fill = request->mapping.fd >= 0 && request->mapping.direct && request->room == 0 &&
                 !(request->mapping.flags & not_these) && region->n_bytes != 0;
 
     return fill ? (size_t)(reservation_end(region->body.at) - region->body.start)
@@ -75,6 +75,28 @@ static size_t total_bytes(const struct region_request *request)
     return request->head + (request->n_bytes > request->room ? request->n_bytes : request->room);
 }
 
+/* As region_map_flags() wants it. */
+static int protect(const struct region *region)
+{
+    unsigned flags = region_map_flags(region);
+
+    return flags == region->flags ? 0
+                                  : os_protect(region->body.start, region->body.n_covered, flags);
+}
+
+static int take_over(struct region *region, const struct region_request *request)
+{
+    const struct body *body = &region->body;
+    int error = os_move(body->start, request->adopted, body->n_covered);
+
+    if (error != 0)
+        return error;
+    error = protect(region);
+    if (error != 0 && os_move(request->adopted, body->start, body->n_covered) == 0)
+        (void)os_vacate(body->start, body->n_covered);
+    return error;
+}
+
 /* Pages on blocks, where every pointer counts. */
 static int map_inside(struct region *region, const struct region_request *request,
                       const struct os_mapping *mapping, size_t n_bytes)
@@ -88,6 +110,8 @@ static int map_inside(struct region *region, const struct region_request *reques
         return ENOMEM;
     body->start = align(reservation_start(body->at), alignment, request->phase);
     body->n_covered = bytes_to_cover(region, request);
+    if (request->adopted != NULL)
+        return take_over(region, request);
     return body->n_covered != 0 ? os_map(body->start, body->n_covered, mapping) : 0;
 }
 
@@ -104,6 +128,10 @@ static int map_outside(struct region *region, const struct region_request *reque
         return ENOMEM;
     body->n_covered = region_page_bytes(region);
     body->n_outside = round_to_pages(n_bytes);
+    if (request->adopted != NULL) {
+        body->start = request->adopted;
+        return 0;
+    }
     if (body->n_outside == body->n_covered && request->alignment == 0 && !request->address) {
         error = os_map_anywhere(body->n_covered, mapping, &start);
     } else {
@@ -161,7 +189,7 @@ static int keep_file(struct region *region, const struct region_request *request
         return 0;
     region->room = request->room > region->n_bytes ? request->room : region->n_bytes;
     region->offset = request->mapping.offset;
-    if (!region->of_file)
+    if (request->mapping.fd < 0)
         return 0;
     error = os_describe(request->mapping.fd, &region->file);
     return error != 0 ? error : os_duplicate(request->mapping.fd, &region->fd);
@@ -180,10 +208,12 @@ static int prepare(struct region *region, const struct region_request *request)
     int error;
 
     region->body.writes_back = (region->flags & GCMMAP_WRITE_BACK) != 0;
-    region->released = request->released;
-    if (request->released != NULL) {
-        region->released_data = collector_new_root(request->data);
-        if (region->released_data == NULL)
+    region->news.released = request->released;
+    region->news.adopted_released = request->adopted_released;
+    region->news.adopted = request->adopted;
+    if (request->released != NULL || request->adopted_released != NULL) {
+        region->news.data = collector_new_root(request->data);
+        if (region->news.data == NULL)
             return ENOMEM;
     }
     error = keep_name(region, request);
@@ -206,7 +236,7 @@ static struct region *new_record(const struct region_request *request)
     region->page = request->page != 0 ? request->page : os_page_size();
     region->flags = request->mapping.flags;
     region->traced = request->traced;
-    region->of_file = request->mapping.fd >= 0;
+    region->of_file = request->of_file;
     region->charged = (~region->flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == 0; /* both are set */
     /* Nothing to point into: then the handle's block will do. */
     region->by_handle =
@@ -254,6 +284,32 @@ static void *unprepare(void *arg)
 {
     outside_unprepare();
     return arg;
+}
+
+struct adoption {
+    const unsigned char *start;
+    size_t n_bytes;
+    bool is_ours;
+};
+
+static void *look_for_ours(void *arg)
+{
+    struct adoption *adoption = arg;
+    size_t page = os_page_size();
+
+    adoption->is_ours = outside_overlaps(adoption->start, adoption->n_bytes);
+    for (size_t at = 0; at < adoption->n_bytes && !adoption->is_ours; at += page)
+        adoption->is_ours = collector_owns(adoption->start + at);
+    return NULL;
+}
+
+int region_may_adopt(const void *start, size_t n_bytes)
+{
+    struct adoption adoption = { start, n_bytes, false };
+
+    region_start();
+    collector_locked(look_for_ours, &adoption);
+    return adoption.is_ours ? EINVAL : 0;
 }
 
 int region_create(const struct region_request *request, gcmmap_region **handle)

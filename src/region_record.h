@@ -16,6 +16,15 @@
 
 enum region_state { MAPPING, LIVE, CLOSING, CLOSED, UNMAPPING, DYING };
 
+/* Whom to tell of a release, and what. */
+struct region_news {
+    gcmmap_released released;
+    void (*adopted_released)(void *addr, size_t size, void *data); /* instead */
+    void *adopted;                                                 /* addr for it */
+    void **data; /* a root; NULL: nobody wants to know, or knows already */
+    gcmmap_release release;
+};
+
 struct region {
     struct body body; /* first: a dead body's address is its region's */
     uint64_t id;      /* never used again */
@@ -29,19 +38,18 @@ struct region {
     bool pages_are_gone; /* ... one of which was successful */
     bool traced;
     bool of_file;
-    bool charged;          /* private and writable: its pages cost memory */
-    bool by_handle;        /* lies outside the heap; body.at is the handle's block */
-    bool resizing;         /* one thread is changing n_bytes, and has pinned it */
-    size_t n_bytes_next;   /* what it is shrinking to; else n_bytes */
-    size_t room;           /* what n_bytes may grow to; 0: it has a fixed size */
-    struct os_file file;   /* only with room, as the next two */
-    off_t offset;          /* of the first page in the file */
-    int fd;                /* -1: no file, or closed */
-    bool may_be_protected; /* against reading: some pages, once, by an operation */
-    char *name;            /* malloc'ed, or NULL */
-    struct parts *parts;   /* GCMMAP_PARTIAL; or NULL */
-    gcmmap_released released;
-    void **released_data; /* a root; NULL: nobody wants to know, or knows already */
+    bool charged;            /* private and writable: its pages cost memory */
+    bool by_handle;          /* lies outside the heap; body.at is the handle's block */
+    bool resizing;           /* one thread is changing n_bytes, and has pinned it */
+    size_t n_bytes_next;     /* what it is shrinking to; else n_bytes */
+    size_t room;             /* what n_bytes may grow to; 0: it has a fixed size */
+    struct os_file file;     /* only with room, as the next two */
+    off_t offset;            /* of the first page in the file */
+    int fd;                  /* -1: no file, or closed */
+    bool may_be_protected;   /* against reading: some pages, once, by an operation */
+    char *name;              /* malloc'ed, or NULL */
+    struct parts *parts;     /* GCMMAP_PARTIAL; or NULL */
+    struct region_news news; /* for who wants to know that it is gone */
 };
 
 /* Under the lock. */
@@ -113,8 +121,11 @@ void region_forget_parts(struct region *region);
 int region_budget_begin(const struct region_budget *more);
 void region_budget_end(const struct region_budget *more);
 
-/* Lock not held; its pages are gone.  Tells who wants to know. */
-void region_tell_released(struct region *region);
+/* Its pages are gone, and nobody else has the region in hands, or the lock is held. */
+struct region_news region_take_news(struct region *region);
+
+/* Lock not held. */
+void region_tell(const struct region_news *news);
 
 /* In a forked child: closes what other threads of the parent were closing. */
 void region_finish_closing_in_child(void);

@@ -37,6 +37,7 @@ guile_tests = \
 
 # Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
 c_tests = \
+	tests/adopted-mappings-are-released \
 	tests/advice-reaches-the-kernel \
 	tests/any-pointer-finds-its-region \
 	tests/budgets-are-kept \
