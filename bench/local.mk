@@ -4,7 +4,10 @@
 
 bench_programs = bench/cycle bench/collection bench/handle bench/many bench/read \
 	bench/rhythm bench/tracing bench/trim
-EXTRA_PROGRAMS = $(bench_programs)
+bench_peers = bench/peers/compare bench/peers/cycle
+EXTRA_PROGRAMS = $(bench_programs) $(bench_peers)
+bench_peers_compare_SOURCES = bench/peers/compare.c bench/bench.h
+bench_peers_cycle_SOURCES = bench/peers/cycle.c bench/bench.h
 bench_cycle_SOURCES = bench/cycle.c bench/bench.h
 bench_collection_SOURCES = bench/collection.c bench/bench.h
 bench_handle_SOURCES = bench/handle.c bench/bench.h
@@ -26,5 +29,15 @@ bench: $(bench_programs)
 	  echo; \
 	done
 
+# The same in other languages, as far as they are installed: see bench/peers/install.sh.
+.PHONY: bench-peers
+bench-peers: $(bench_peers)
+	@$(MKDIR_P) $(bench_results)
+	@sh $(abs_top_srcdir)/bench/peers/build.sh $(abs_top_srcdir)/bench/peers $(abs_builddir)/bench/peers/built
+	bench/peers/compare$(EXEEXT) $(BENCH_FLAGS) bench/peers/built/list $(bench_results)/peers.json
+EXTRA_DIST += bench/peers/install.sh bench/peers/build.sh bench/peers/cycle.go \
+	bench/peers/cycle.ml bench/peers/Cycle.java bench/peers/cycle.py bench/peers/Cycle.hs \
+	bench/peers/rust/Cargo.toml bench/peers/rust/src/main.rs
+
 distclean-local:
-	rm -rf $(bench_results)
+	rm -rf $(bench_results) bench/peers/built
