@@ -90,4 +90,5 @@ c_tests = \
 	tests/warnings-stay-silent \
 	tests/weak-references-are-never-wrong \
 	tests/write-back-comes-before-release \
+	tests/write-errors-are-told \
 	tests/written-pages-are-traced
