@@ -13,7 +13,7 @@ LISP_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-ecl.sh
 
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests)
-EXTRA_DIST += $(shell_tests) tests/live.h tests/run-again.sh tests/smaps.h tests/tap.h
+EXTRA_DIST += $(shell_tests) tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
 EXTRA_DIST += $(ecl_tests) tests/run-ecl.sh tests/ecl/tap.lisp
 
@@ -89,6 +89,9 @@ c_tests = \
 	tests/untouched-memory-costs-nothing \
 	tests/warnings-stay-silent \
 	tests/weak-references-are-never-wrong \
+	tests/what-gommap-documents-holds \
+	tests/what-memmap2-documents-holds \
+	tests/what-python-documents-holds \
 	tests/write-back-comes-before-release \
 	tests/write-errors-are-told \
 	tests/written-pages-are-traced
