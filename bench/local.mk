@@ -1,6 +1,5 @@
-# Benchmarks: `make bench`, or e.g. `make bench BENCH_FLAGS=--quick`.  Not built by `make`.
-# BENCH_FLAGS are for all programs: --quick, --seconds=, --large, --all, --note=.  Each
-# has a --help.
+# Benchmarks: `make bench bench-peers bench-plots` makes doc/results.md anew.  Not built by
+# `make`.  BENCH_FLAGS are for all programs: --quick, --all, --note= ...  Each has a --help.
 
 bench_programs = bench/cycle bench/collection bench/handle bench/many bench/read \
 	bench/rhythm bench/tracing bench/trim
@@ -38,6 +37,14 @@ bench-peers: $(bench_peers)
 EXTRA_DIST += bench/peers/install.sh bench/peers/build.sh bench/peers/cycle.go \
 	bench/peers/cycle.ml bench/peers/Cycle.java bench/peers/cycle.py bench/peers/Cycle.hs \
 	bench/peers/rust/Cargo.toml bench/peers/rust/src/main.rs
+
+# Plots and tables of the results page, in the source.
+.PHONY: bench-plots
+bench-plots: bench/read$(EXEEXT)
+	sh $(srcdir)/bench/plots.sh $(bench_results) $(srcdir)/doc/plots
+	sh $(srcdir)/bench/tables.sh $(bench_results) bench $(srcdir)/doc/results.md
+EXTRA_DIST += bench/plots.sh bench/tables.sh doc/results.md doc/plots/cycle.svg \
+	doc/plots/live.svg doc/plots/peers.svg doc/plots/regions.svg doc/plots/slices.svg
 
 distclean-local:
 	rm -rf $(bench_results) bench/peers/built
