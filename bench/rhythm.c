@@ -11,6 +11,8 @@
  *   - Each case is a process of its own; the cases take turns.  Collections are counted by
  *     bdwgc.  The heap is bdwgc's at the end, with what it has given back to the kernel for
  *     the moment, less what gcmmap has reserved of it.  Medians of the rounds.
+ *   - "nothing, 2 MiB" calls gcmmap neither: it has the heap expanded by so much before it
+ *     begins, and shows how far bdwgc's own rhythm depends on chance.
  *   - "nothing" calls gcmmap never; "once" maps and releases a file before it begins: what
  *     is left of gcmmap in a program that has nothing mapped.  The time of "once" is divided
  *     by that of "nothing" in the same round.
@@ -26,7 +28,7 @@
 enum contents { SCANNED, ATOMIC, N_CONTENTS };
 static const char *const contents_names[N_CONTENTS] = { "scanned", "pointer-free" };
 
-enum use { NOTHING, ONCE, MAPPED };
+enum use { NOTHING, EXPANDED, ONCE, MAPPED };
 
 static const struct mapping {
     const char *name;
@@ -34,9 +36,14 @@ static const struct mapping {
     size_t n_bytes;
     bool is_in_quick;
 } mappings[] = {
-    { "nothing", NOTHING, 0, true },      { "once", ONCE, 0, true },
-    { "1 GiB", MAPPED, 1 * GIB, true },   { "4 GiB", MAPPED, 4 * GIB, false },
-    { "16 GiB", MAPPED, 16 * GIB, true }, { "64 GiB", MAPPED, 64 * GIB, false },
+    { "nothing", NOTHING, 0, true },
+    { "nothing, 2 MiB", EXPANDED, 2 * MIB, false },
+    { "nothing, 48 MiB", EXPANDED, 48 * MIB, false },
+    { "once", ONCE, 0, true },
+    { "1 GiB", MAPPED, 1 * GIB, false },
+    { "4 GiB", MAPPED, 4 * GIB, false },
+    { "16 GiB", MAPPED, 16 * GIB, true },
+    { "64 GiB", MAPPED, 64 * GIB, false },
 };
 #define N_MAPPINGS (sizeof mappings / sizeof *mappings)
 
@@ -90,7 +97,9 @@ static void run(const void *task_data, void *result_data)
     GC_INIT();
     live = GC_MALLOC(N_LIVE * sizeof *live);
     need(live != NULL, "GC_MALLOC");
-    if (mapping->use == ONCE) {
+    if (mapping->use == EXPANDED) {
+        need(GC_expand_hp(mapping->n_bytes), "GC_expand_hp");
+    } else if (mapping->use == ONCE) {
         need(gcmmap_unmap_now(map_file(1 * MIB)) == 0, "gcmmap_unmap_now");
         (void)gcmmap_trim();
     } else if (mapping->use == MAPPED) {
@@ -101,7 +110,7 @@ static void run(const void *task_data, void *result_data)
     allocate(live, task->contents);
     result->seconds = (now_ns() - start) / 1e9;
     result->n_collections = (double)(GC_get_gc_no() - first_collection);
-    if (mapping->use != NOTHING)
+    if (mapping->use >= ONCE)
         gcmmap_get_stats(&stats);
     result->reserved_mib = (double)stats.bytes_reserved / (double)MIB;
     result->heap_mib =
@@ -154,10 +163,9 @@ static void report(FILE *json, const struct task *task, const struct series *ser
     bool is_met = is_within(rhythm) && is_within(growth);
     const char *verdict = is_met ? "met" : "MISSED";
 
-    printf("%-13s %-8s %6.0f %6.2f %10.1f %6.2f %9.2f %6.2f  %s\n", contents_names[task->contents],
+    printf("%-13s %-15s %6.0f %6.2f %10.1f %6.2f %9.2f %6.2f  %s\n", contents_names[task->contents],
            task->mapping->name, n_collections, rhythm, heap, growth,
-           median(series->seconds, series->n), slowness,
-           task->mapping->use == NOTHING ? "" : verdict);
+           median(series->seconds, series->n), slowness, task->mapping->use < ONCE ? "" : verdict);
     fflush(stdout);
     if (json == NULL)
         return;
@@ -179,7 +187,7 @@ static void report(FILE *json, const struct task *task, const struct series *ser
 
 static const char usage[] = "Usage: rhythm [OPTION]... [RESULT.json]\n"
                             "Counts a program's collections with nothing mapped and with much.\n\n"
-                            "  --quick      one round instead of 3, without 4 and 64 GiB\n"
+                            "  --quick      one round instead of 3, fewer sizes\n"
                             "  --note=TEXT  goes into the JSON file\n"
                             "  --only, --seconds, --all, --large   are for the other benchmarks\n";
 
@@ -210,7 +218,7 @@ int main(int argc, char **argv)
                 note(&series[contents][i], &result);
             }
     progress("%s", "");
-    printf("\n%-13s %-8s %6s %6s %10s %6s %9s %6s\n", "objects", "mapped", "GCs", "ratio",
+    printf("\n%-13s %-15s %6s %6s %10s %6s %9s %6s\n", "objects", "mapped", "GCs", "ratio",
            "heap MiB", "ratio", "seconds", "ratio");
     if (json != NULL)
         fprintf(json, "\"tolerance\": %.2f,\n\"cases\": [\n", TOLERANCE);

@@ -89,7 +89,7 @@ handle() {
 rhythm() {
     table rhythm '[.cases[] | [.contents, .mapped, .collections, (.collections_ratio | fixed(2)),
         (.heap_mib | fixed(1)), (.heap_ratio | fixed(2)), (.time_ratio | fixed(2)),
-        (if .mapped == "nothing" then "" else (.met | verdict) end)]] |
+        (if .mapped | startswith("nothing") then "" else (.met | verdict) end)]] |
         table(["objects", "mapped", "collections", "ratio", "heap, MiB", "ratio", "time, ratio", ""])'
 }
 
