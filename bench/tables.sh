@@ -36,11 +36,34 @@ table() {
 
 machine() {
     for json in "$results"/*.json; do
+        test -s "$json" || return 1
         jq -r "$common"' [(.benchmark), .machine.date, (.machine.load | fixed(1)), .note]' "$json"
     done | jq -rs "$common"' table(["benchmark", "date", "load before", "note"])'
     echo
     table cycle '.machine | "\(.cpu), \(.cpus) CPUs; \(.kernel); libgc \(.libgc); gcc \(.compiler); " +
         "gcmmap \(.gcmmap); files in \(.files)."'
+}
+
+# How many of each target's figures are met.  RESULT FILTER: gives true or false for each.
+verdicts() {
+    test ! -s "$results/$1.json" || jq -r "$common [$3] |
+        [\"$2\", (length | tostring), (map(select(.)) | length | tostring),
+         (all | verdict)] | row" "$results/$1.json"
+}
+
+summary() {
+    echo '| target | figures | met |  |'
+    echo '| --- | --- | --- | --- |'
+    verdicts cycle '1. map, touch, drop' '.cells[].contenders[].met | values'
+    verdicts collection '2. collections with a million slices' '.collections[].met | values'
+    verdicts rhythm "3. the host's rhythm" '.cases[] |
+        select(.mapped | startswith("nothing") | not) | .met'
+    verdicts many '4. numbers' '.live.ns_per_region <= .live.target_ns,
+        .live.malloc_bytes_per_region <= .live.target_bytes, .limit.met,
+        (.endless[] | select(.name | startswith("gcmmap")) | .failures == 0)'
+    verdicts many '5. the share of collections' '.shares[].met'
+    verdicts read '6. reading' '.sum.met'
+    verdicts trim '7. idle mappings' '.heap_met, .memory_met'
 }
 
 cycle() {
