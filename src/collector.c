@@ -218,19 +218,27 @@ size_t collector_block_bytes(const void *block)
     return GC_size(block);
 }
 
-void **collector_new_root(void *value)
+/* bdwgc's word for "look at it again" has a strange name. */
+static void *with_contents(void *object, const void *contents, size_t n_bytes)
 {
-    void **root;
-
-    begin_request();
-    root = GC_MALLOC_UNCOLLECTABLE(sizeof *root);
-    end_request();
-    if (root != NULL)
-        GC_PTR_STORE_AND_DIRTY(root, value);
-    return root;
+    if (object != NULL) {
+        memcpy(object, contents, n_bytes);
+        GC_end_stubborn_change(object);
+    }
+    return object;
 }
 
-void collector_free_root(void **root)
+void *collector_new_root(const void *contents, size_t n_bytes)
+{
+    void *root;
+
+    begin_request();
+    root = GC_MALLOC_UNCOLLECTABLE(n_bytes);
+    end_request();
+    return with_contents(root, contents, n_bytes);
+}
+
+void collector_free_root(void *root)
 {
     GC_FREE(root);
 }
@@ -242,11 +250,7 @@ void *collector_new_object(const void *contents, size_t n_bytes)
     begin_request();
     object = GC_MALLOC(n_bytes);
     end_request();
-    if (object != NULL) {
-        memcpy(object, contents, n_bytes);
-        GC_end_stubborn_change(object); /* bdwgc's word for: look at it again */
-    }
-    return object;
+    return with_contents(object, contents, n_bytes);
 }
 
 size_t collector_heap_bytes(void)
@@ -461,6 +465,12 @@ void collector_mark_words(struct collector_marker *marker, const void *from, con
 void collector_mark_pointer(struct collector_marker *marker, void *block)
 {
     marker->top = GC_MARK_AND_PUSH(block, marker->top, marker->limit, NULL);
+}
+
+void collector_forget(void **pointers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        *(void *volatile *)&pointers[i] = NULL;
 }
 
 void collector_keep(const void *pointer)

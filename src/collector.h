@@ -76,11 +76,11 @@ void collector_free_block(void *block);
 size_t collector_block_bytes(const void *block);
 
 /*
- * A word that the collector sees, whoever points to it, until it is freed; or NULL.  May
- * collect.
+ * A copy of the contents that the collector sees, whoever points to it, until it is freed; or
+ * NULL.  May collect.
  */
-void **collector_new_root(void *value);
-void collector_free_root(void **root);
+void *collector_new_root(const void *contents, size_t n_bytes);
+void collector_free_root(void *root);
 
 /* An ordinary object with these contents, pointers among them; or NULL.  May collect. */
 void *collector_new_object(const void *contents, size_t n_bytes);
@@ -163,6 +163,12 @@ void *collector_new_ticket(size_t number);
 
 /* In the mark hook.  Calls ticket_called(number) at least once more in this collection. */
 void collector_push_ticket(struct collector_marker *marker, void *ticket);
+
+/*
+ * Clears pointers on the stack that are not needed any more: later frames have holes through
+ * which the collector would see them.
+ */
+void collector_forget(void **pointers, size_t n);
 
 /* Keeps a pointer in sight of the collector up to here. */
 void collector_keep(const void *pointer);

@@ -76,7 +76,9 @@ static void block_is_unreached(void *block)
 static unsigned pages_of(const struct region *region)
 {
     return (region->charged ? ROOTS_PRIVATE : 0u) | (region->of_file ? ROOTS_MAY_FAULT : 0u) |
-           (region->resizing || region->state != LIVE ? ROOTS_MAY_FAULT | ROOTS_MAY_GO : 0u) |
+           ((region->growth != NULL && region->growth->resizing) || region->state != LIVE
+                ? ROOTS_MAY_FAULT | ROOTS_MAY_GO
+                : 0u) |
            (region->may_be_protected ? ROOTS_MAY_FAULT | ROOTS_PROTECTED : 0u);
 }
 
@@ -133,33 +135,34 @@ static void *count_released(void *arg)
 
 struct region_news region_take_news(struct region *region)
 {
-    struct region_news news = region->news;
+    struct region_news news = {
+        region->listener,
+        { region_data(region), region->n_bytes, region->body.write_error },
+    };
 
-    region->news.data = NULL;
-    news.release =
-        (gcmmap_release){ region_data(region), region->n_bytes, region->body.write_error };
+    region->listener = NULL;
     return news;
 }
 
 void region_tell(const struct region_news *news)
 {
-    void *data;
+    struct region_listener listener;
 
-    if (news->data == NULL)
+    if (news->listener == NULL)
         return;
-    data = *news->data;
-    collector_free_root(news->data);
-    if (news->adopted_released != NULL)
-        news->adopted_released(news->adopted, news->release.size, data);
+    listener = *news->listener;
+    collector_free_root(news->listener);
+    if (listener.adopted_released != NULL)
+        listener.adopted_released(listener.adopted, news->release.size, listener.data);
     else
-        news->released(&news->release, data);
+        listener.released(&news->release, listener.data);
 }
 
 void region_free_record(struct region *region)
 {
-    region_close_file(region->fd, &region->file);
-    if (region->news.data != NULL)
-        collector_free_root(region->news.data);
+    region_end_growth(region->growth);
+    if (region->listener != NULL)
+        collector_free_root(region->listener);
     free(region->name);
     free(region->parts);
     free(region);
@@ -178,8 +181,6 @@ void region_drain(void)
         struct region_news news = region_take_news(region);
 
         next = released->next;
-        region_close_file(region->fd, &region->file);
-        region->fd = -1;
         region_free_record(region);
         region_tell(&news);
     }

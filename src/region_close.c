@@ -17,10 +17,10 @@
 struct close_call {
     gcmmap_region *handle;
     struct region *region;
-    bool for_good;           /* unmap_now */
-    struct region_news news; /* the pages are gone, and nobody else will say so */
-    int fd;                  /* then: the descriptor to close, or -1 ... */
-    struct os_file file;     /* ... of this file */
+    bool for_good; /* unmap_now */
+    /* When the pages are gone, and nobody else sees to it: */
+    struct region_news news;
+    struct region_growth *growth;
     int error;
 };
 
@@ -58,12 +58,12 @@ static void *begin_close(void *arg)
     return NULL;
 }
 
-static void take_file(struct close_call *call)
+/* What is to be done without the lock, and when nobody else can see it. */
+static void take_rest(struct close_call *call)
 {
     call->news = region_take_news(call->region);
-    call->fd = call->region->fd;
-    call->file = call->region->file;
-    call->region->fd = -1;
+    call->growth = call->region->growth;
+    call->region->growth = NULL;
 }
 
 static void *end_close(void *arg)
@@ -77,7 +77,7 @@ static void *end_close(void *arg)
             outside_unprepare();
         pace_unmapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
         reserve_put(region->body.at);
-        take_file(call);
+        take_rest(call);
         return NULL;
     }
     if (!call->for_good) {
@@ -92,7 +92,7 @@ static void *end_close(void *arg)
         region->body.n_covered = 0;
         region->body.writes_back = false;
         region_stats.n_closed++;
-        take_file(call);
+        take_rest(call);
     } else {
         region->state = LIVE;
         region_count_live(region, 1);
@@ -120,7 +120,7 @@ static int let_pages_go(const struct close_call *call)
 
 static int close_now(gcmmap_region *handle, bool for_good)
 {
-    struct close_call call = { .handle = handle, .for_good = for_good, .fd = -1 };
+    struct close_call call = { .handle = handle, .for_good = for_good };
 
     region_start();
     collector_locked(begin_close, &call);
@@ -137,7 +137,7 @@ static int close_now(gcmmap_region *handle, bool for_good)
             break;
     }
     collector_locked(end_close, &call);
-    region_close_file(call.fd, &call.file);
+    region_end_growth(call.growth);
     if (for_good && call.error == 0)
         region_free_record(call.region);
     region_tell(&call.news);
@@ -168,8 +168,8 @@ static void guard_hole(struct region *region)
 
     region->body.n_covered = 0;
     region->body.writes_back = false;
-    region_close_file(region->fd, &region->file);
-    region->fd = -1;
+    region_end_growth(region->growth);
+    region->growth = NULL;
     if (region->state != LIVE) /* if there is something, then pages that replaced its own */
         return;
     region_count_live(region, -1);
@@ -192,7 +192,7 @@ static void guard_hole(struct region *region)
 static void finish_what_others_began(struct reservation *reservation)
 {
     struct region *region = reservation->user;
-    struct close_call call = { .region = region, .fd = -1 };
+    struct close_call call = { .region = region };
 
     if (region == NULL)
         return;
@@ -207,9 +207,9 @@ static void finish_what_others_began(struct reservation *reservation)
     region->n_closers = 1;
     call.error = let_pages_go(&call);
     (void)end_close(&call);
-    if (call.news.data != NULL) /* told when the addresses go: not inside fork() */
-        region->news = call.news;
-    region_close_file(call.fd, &call.file);
+    if (call.news.listener != NULL) /* told when the addresses go: not inside fork() */
+        region->listener = call.news.listener;
+    region_end_growth(call.growth);
 }
 
 void region_finish_closing_in_child(void)

@@ -181,18 +181,31 @@ static int try_to_map(struct region *region, const struct region_request *reques
 }
 
 /* Growing needs the file, which the caller may close at once. */
-static int keep_file(struct region *region, const struct region_request *request)
+static int prepare_growth(struct region *region, const struct region_request *request)
 {
+    struct region_growth *growth = calloc(1, sizeof *growth);
     int error;
 
-    if (request->room == 0)
-        return 0;
-    region->room = request->room > region->n_bytes ? request->room : region->n_bytes;
-    region->offset = request->mapping.offset;
+    region->growth = growth;
+    if (growth == NULL)
+        return ENOMEM;
+    growth->n_bytes_next = region->n_bytes;
+    growth->room = request->room > region->n_bytes ? request->room : region->n_bytes;
+    growth->offset = request->mapping.offset;
+    growth->fd = -1;
     if (request->mapping.fd < 0)
         return 0;
-    error = os_describe(request->mapping.fd, &region->file);
-    return error != 0 ? error : os_duplicate(request->mapping.fd, &region->fd);
+    error = os_describe(request->mapping.fd, &growth->file);
+    return error != 0 ? error : os_duplicate(request->mapping.fd, &growth->fd);
+}
+
+static int prepare_news(struct region *region, const struct region_request *request)
+{
+    struct region_listener listener = { request->data, request->released, request->adopted_released,
+                                        request->adopted };
+
+    region->listener = collector_new_root(&listener, sizeof listener);
+    return region->listener != NULL ? 0 : ENOMEM;
 }
 
 static int keep_name(struct region *region, const struct region_request *request)
@@ -208,17 +221,11 @@ static int prepare(struct region *region, const struct region_request *request)
     int error;
 
     region->body.writes_back = (region->flags & GCMMAP_WRITE_BACK) != 0;
-    region->news.released = request->released;
-    region->news.adopted_released = request->adopted_released;
-    region->news.adopted = request->adopted;
-    if (request->released != NULL || request->adopted_released != NULL) {
-        region->news.data = collector_new_root(request->data);
-        if (region->news.data == NULL)
-            return ENOMEM;
-    }
     error = keep_name(region, request);
-    if (error == 0)
-        error = keep_file(region, request);
+    if (error == 0 && (request->released != NULL || request->adopted_released != NULL))
+        error = prepare_news(region, request);
+    if (error == 0 && request->room != 0)
+        error = prepare_growth(region, request);
     if (error == 0 && (region->flags & GCMMAP_PARTIAL))
         error = region_prepare_parts(region, total_bytes(request));
     return error;
@@ -231,8 +238,7 @@ static struct region *new_record(const struct region_request *request)
     if (region == NULL)
         return NULL;
     region->head = request->head;
-    region->n_bytes = region->n_bytes_next = request->n_bytes;
-    region->fd = -1;
+    region->n_bytes = request->n_bytes;
     region->page = request->page != 0 ? request->page : os_page_size();
     region->flags = request->mapping.flags;
     region->traced = request->traced;

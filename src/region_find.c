@@ -141,7 +141,7 @@ static int pin(struct region *region, const struct pin_call *call)
         return EINVAL;
     if (region->state != LIVE)
         return EBADF;
-    if (region->n_bytes_next < region->n_bytes)
+    if (region->growth != NULL && region->growth->n_bytes_next < region->n_bytes)
         return EAGAIN;
     at = (size_t)(call->data - region_data(region)); /* huge for a handle in front of the data */
     if (at > region->n_bytes || call->n_bytes > region->n_bytes - at)

@@ -17,6 +17,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "collector.h"
 #include "pace.h"
@@ -36,14 +37,14 @@ static void *begin(void *arg)
     struct resize *call = arg;
     struct region *region = region_with(call->handle);
 
-    call->error = region == NULL          ? EINVAL
-                  : region->state != LIVE ? EBADF
-                  : region->room == 0     ? ENOTSUP
-                  : region->resizing      ? EBUSY
-                                          : 0;
+    call->error = region == NULL             ? EINVAL
+                  : region->state != LIVE    ? EBADF
+                  : region->growth == NULL   ? ENOTSUP
+                  : region->growth->resizing ? EBUSY
+                                             : 0;
     if (call->error != 0)
         return NULL;
-    region->resizing = true;
+    region->growth->resizing = true;
     region->n_pins++;
     call->region = region;
     return NULL;
@@ -53,8 +54,8 @@ static void *end(void *arg)
 {
     struct region *region = arg;
 
-    region->n_bytes_next = region->n_bytes;
-    region->resizing = false;
+    region->growth->n_bytes_next = region->n_bytes;
+    region->growth->resizing = false;
     region->n_pins--;
     return NULL;
 }
@@ -87,7 +88,7 @@ static void *announce(void *arg)
 {
     struct resize *call = arg;
 
-    call->region->n_bytes_next = call->n_bytes;
+    call->region->growth->n_bytes_next = call->n_bytes;
     return NULL;
 }
 
@@ -96,19 +97,20 @@ static void *announce(void *arg)
 /* Hosts that close all descriptors they find close ours, and then the number is another's. */
 static int look_at_file(const struct region *region, struct os_file *file)
 {
-    if (os_describe(region->fd, file) != 0 || file->device != region->file.device ||
-        file->inode != region->file.inode)
+    if (os_describe(region->growth->fd, file) != 0 || file->device != region->growth->file.device ||
+        file->inode != region->growth->file.inode)
         return ESTALE;
     return 0;
 }
 
-void region_close_file(int fd, const struct os_file *file)
+void region_end_growth(struct region_growth *growth)
 {
     struct os_file now;
 
-    if (fd >= 0 && os_describe(fd, &now) == 0 && now.device == file->device &&
-        now.inode == file->inode)
-        os_close(fd);
+    if (growth != NULL && growth->fd >= 0 && os_describe(growth->fd, &now) == 0 &&
+        now.device == growth->file.device && now.inode == growth->file.inode)
+        os_close(growth->fd);
+    free(growth);
 }
 
 static bool stores_reach_file(const struct region *region)
@@ -119,7 +121,7 @@ static bool stores_reach_file(const struct region *region)
 /* Where in the file the first n_bytes end; more than an off_t holds, perhaps. */
 static uintmax_t end_in_file(const struct region *region, size_t n_bytes)
 {
-    return (uintmax_t)region->offset + region->head + n_bytes;
+    return (uintmax_t)region->growth->offset + region->head + n_bytes;
 }
 
 static bool is_offset(uintmax_t n)
@@ -140,11 +142,11 @@ static unsigned char *pages_behind(const struct region *region, size_t n_bytes, 
 /* The pages [from, to) of the region. */
 static int map_pages(const struct region *region, size_t from, size_t to)
 {
-    struct os_mapping mapping = { .fd = region->fd,
+    struct os_mapping mapping = { .fd = region->growth->fd,
                                   .name = region->name,
-                                  .offset = region->offset + (off_t)from,
+                                  .offset = region->growth->offset + (off_t)from,
                                   .flags = region_map_flags(region),
-                                  .direct = region->file.type == OS_FILE_REGULAR };
+                                  .direct = region->growth->file.type == OS_FILE_REGULAR };
 
     return from < to ? os_map(region->body.start + from, to - from, &mapping) : 0;
 }
@@ -154,8 +156,8 @@ static void take_back(const struct region *region, off_t before, uintmax_t grown
 {
     struct os_file now;
 
-    if (os_describe(region->fd, &now) == 0 && (uintmax_t)now.size == grown)
-        (void)os_cut_file(region->fd, before);
+    if (os_describe(region->growth->fd, &now) == 0 && (uintmax_t)now.size == grown)
+        (void)os_cut_file(region->growth->fd, before);
 }
 
 /*
@@ -166,7 +168,7 @@ static int map_and_grow_file(const struct region *region, size_t from, size_t to
                              const struct os_file *file, uintmax_t end_wanted)
 {
     bool file_first = (region->flags & (GCMMAP_LOCK | GCMMAP_POPULATE)) != 0;
-    int error = file_first ? os_grow_file(region->fd, (off_t)end_wanted) : 0;
+    int error = file_first ? os_grow_file(region->growth->fd, (off_t)end_wanted) : 0;
 
     if (error != 0)
         return error;
@@ -176,7 +178,7 @@ static int map_and_grow_file(const struct region *region, size_t from, size_t to
             take_back(region, file->size, end_wanted);
         return error;
     }
-    error = file_first ? 0 : os_grow_file(region->fd, (off_t)end_wanted);
+    error = file_first ? 0 : os_grow_file(region->growth->fd, (off_t)end_wanted);
     if (error != 0 && from < to)
         (void)os_vacate(region->body.start + from, to - from);
     return error;
@@ -212,7 +214,7 @@ static int grow(struct resize *call, bool grow_file)
 static int cut_file(const struct region *region, size_t n_bytes)
 {
     size_t from = region_page_bytes_for(region, n_bytes);
-    int error = os_cut_file(region->fd, (off_t)end_in_file(region, n_bytes));
+    int error = os_cut_file(region->growth->fd, (off_t)end_in_file(region, n_bytes));
 
     if (error != 0)
         (void)map_pages(region, from, region->body.n_covered);
@@ -249,14 +251,15 @@ static int shrink(struct resize *call, bool cut)
 /* What another thread was adding goes; what it was revoking goes too. */
 void region_finish_resizing_in_child(struct region *region)
 {
-    size_t n_all = region_page_bytes_for(region, region->room);
+    size_t n_all;
 
-    if (!region->resizing)
+    if (region->growth == NULL || !region->growth->resizing)
         return;
-    region->resizing = false;
-    if (region->n_bytes_next < region->n_bytes)
-        set_size(region, region->n_bytes_next);
-    region->n_bytes_next = region->n_bytes;
+    n_all = region_page_bytes_for(region, region->growth->room);
+    region->growth->resizing = false;
+    if (region->growth->n_bytes_next < region->n_bytes)
+        set_size(region, region->growth->n_bytes_next);
+    region->growth->n_bytes_next = region->n_bytes;
     if (n_all > region->body.n_covered)
         (void)os_vacate(region->body.start + region->body.n_covered,
                         n_all - region->body.n_covered);
@@ -268,8 +271,8 @@ static int extend(struct resize *call)
 {
     if (call->n_bytes <= call->region->n_bytes)
         return 0; /* perhaps another thread was faster */
-    return call->n_bytes > call->region->room ? ERANGE
-                                              : grow(call, stores_reach_file(call->region));
+    return call->n_bytes > call->region->growth->room ? ERANGE
+                                                      : grow(call, stores_reach_file(call->region));
 }
 
 /* Never cuts off what the region does not show. */
@@ -305,7 +308,7 @@ static int refresh(struct resize *call)
     if (file.type != OS_FILE_REGULAR)
         return EINVAL;
     n_bytes = (uintmax_t)file.size > first ? (uintmax_t)file.size - first : 0;
-    call->n_bytes = n_bytes < region->room ? (size_t)n_bytes : region->room;
+    call->n_bytes = n_bytes < region->growth->room ? (size_t)n_bytes : region->growth->room;
     if (call->n_bytes == region->n_bytes)
         return 0;
     return call->n_bytes > region->n_bytes ? grow(call, false) : shrink(call, false);

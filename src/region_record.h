@@ -16,13 +16,22 @@
 
 enum region_state { MAPPING, LIVE, CLOSING, CLOSED, UNMAPPING, DYING };
 
-/* Whom to tell of a release, and what. */
-struct region_news {
+/* Who wants to know of a release.  Lies where the collector sees data. */
+struct region_listener {
+    void *data;
     gcmmap_released released;
     void (*adopted_released)(void *addr, size_t size, void *data); /* instead */
     void *adopted;                                                 /* addr for it */
-    void **data; /* a root; NULL: nobody wants to know, or knows already */
-    gcmmap_release release;
+};
+
+/* Of regions with room to grow. */
+struct region_growth {
+    bool resizing;       /* one thread is changing n_bytes, and has pinned it */
+    size_t n_bytes_next; /* what it is shrinking to; else n_bytes */
+    size_t room;         /* what n_bytes may grow to */
+    struct os_file file;
+    off_t offset; /* of the first page in the file */
+    int fd;       /* -1: no file */
 };
 
 struct region {
@@ -38,18 +47,13 @@ struct region {
     bool pages_are_gone; /* ... one of which was successful */
     bool traced;
     bool of_file;
-    bool charged;            /* private and writable: its pages cost memory */
-    bool by_handle;          /* lies outside the heap; body.at is the handle's block */
-    bool resizing;           /* one thread is changing n_bytes, and has pinned it */
-    size_t n_bytes_next;     /* what it is shrinking to; else n_bytes */
-    size_t room;             /* what n_bytes may grow to; 0: it has a fixed size */
-    struct os_file file;     /* only with room, as the next two */
-    off_t offset;            /* of the first page in the file */
-    int fd;                  /* -1: no file, or closed */
-    bool may_be_protected;   /* against reading: some pages, once, by an operation */
-    char *name;              /* malloc'ed, or NULL */
-    struct parts *parts;     /* GCMMAP_PARTIAL; or NULL */
-    struct region_news news; /* for who wants to know that it is gone */
+    bool charged;                     /* private and writable: its pages cost memory */
+    bool by_handle;                   /* lies outside the heap; body.at is the handle's block */
+    bool may_be_protected;            /* against reading: some pages, once, by an operation */
+    char *name;                       /* malloc'ed, or NULL */
+    struct parts *parts;              /* GCMMAP_PARTIAL; or NULL */
+    struct region_growth *growth;     /* NULL: it has a fixed size, or is closed */
+    struct region_listener *listener; /* NULL: nobody wants to know, or knows already */
 };
 
 /* Under the lock. */
@@ -89,8 +93,8 @@ void region_count_live(const struct region *region, ptrdiff_t sign);
 /* With what GCMMAP_ flags its pages are to be mapped. */
 unsigned region_map_flags(const struct region *region);
 
-/* Lock not held.  Closes a descriptor of a region with room, if it is still that; -1: none. */
-void region_close_file(int fd, const struct os_file *file);
+/* Lock not held.  Closes its file, if it is still that, and frees it; NULL: nothing. */
+void region_end_growth(struct region_growth *growth);
 
 /* In a forked child: undoes or finishes what another thread of the parent had begun. */
 void region_finish_resizing_in_child(struct region *region);
@@ -120,6 +124,12 @@ void region_forget_parts(struct region *region);
  */
 int region_budget_begin(const struct region_budget *more);
 void region_budget_end(const struct region_budget *more);
+
+/* What is to be told when a region's pages are gone. */
+struct region_news {
+    struct region_listener *listener;
+    gcmmap_release release;
+};
 
 /* Its pages are gone, and nobody else has the region in hands, or the lock is held. */
 struct region_news region_take_news(struct region *region);

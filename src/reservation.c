@@ -101,30 +101,21 @@ static void *unprepare(void *arg)
     return NULL;
 }
 
+/* Complements: they rise where addresses fall. */
 static int by_descending_address(const void *left, const void *right)
 {
-    uintptr_t a = (uintptr_t) * (void *const *)left, b = (uintptr_t) * (void *const *)right;
+    const struct reservation *a = *(struct reservation *const *)left;
+    const struct reservation *b = *(struct reservation *const *)right;
 
-    return (a < b) - (a > b);
+    return (a->hidden_block > b->hidden_block) - (a->hidden_block < b->hidden_block);
 }
 
-bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
-                      reservation_receiver *receiver)
+static bool make(struct reservation **records, unsigned n, reservation_receiver *receiver)
 {
-    struct reservation *records[RESERVATION_BATCH];
-    unsigned n_records = 0, n_vacated = 0;
+    unsigned n_vacated = 0;
 
-    qsort(blocks, n, sizeof *blocks, by_descending_address);
-    while (n_records < n && (records[n_records] = malloc(sizeof **records)) != NULL) {
-        *records[n_records] = *like;
-        records[n_records]->hidden_block = ~(uintptr_t)blocks[n_records];
-        records[n_records]->n_bytes =
-            collector_block_bytes(blocks[n_records]) - reservation_slack();
-        n_records++;
-    }
-    for (unsigned i = n_records; i < n; i++)
-        collector_free_block(blocks[i]);
-    if (n_records == n && n > 0 && registry_prepare(n) == 0) {
+    qsort(records, n, sizeof(struct reservation *), by_descending_address);
+    if (registry_prepare(n) == 0) {
         n_vacated = vacate(records, n);
         if (n_vacated == n) {
             collector_locked(introduce, &(struct introduction){ records, n, receiver });
@@ -132,8 +123,32 @@ bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
         }
         collector_locked(unprepare, &n);
     }
-    discard(records, n_records, n_vacated);
+    discard(records, n, n_vacated);
     return false;
+}
+
+bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
+                      reservation_receiver *receiver)
+{
+    struct reservation *records[RESERVATION_BATCH];
+    unsigned n_records = 0;
+    bool made = false;
+
+    while (n_records < n && (records[n_records] = malloc(sizeof **records)) != NULL) {
+        *records[n_records] = *like;
+        records[n_records]->hidden_block = ~(uintptr_t)blocks[n_records];
+        records[n_records]->n_bytes =
+            collector_block_bytes(blocks[n_records]) - reservation_slack();
+        n_records++;
+    }
+    if (n_records == n && n > 0)
+        made = make(records, n, receiver);
+    else
+        discard(records, n_records, 0);
+    for (unsigned i = n_records; i < n; i++)
+        collector_free_block(blocks[i]);
+    collector_forget(blocks, n);
+    return made;
 }
 
 static unsigned char *block_after(const void *block)

@@ -163,6 +163,7 @@ static void grow_heap(size_t n_bytes)
     }
     while (n > 0)
         collector_free_block(pieces[--n]);
+    collector_forget(pieces, MOST_PIECES);
     os_close_gap(gap);
 }
 
