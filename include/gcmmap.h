@@ -300,9 +300,11 @@ gcmmap_region *gcmmap_alloc(size_t size, unsigned flags);
 
 /** Of a region whose pages are gone. */
 typedef struct {
-    void *data;  /* where its first byte was; not to be read */
-    size_t size; /* bytes */
-    int error;   /* of GCMMAP_WRITE_BACK: errno of what could not be written, or 0 */
+    void *data;       /* where its first byte was; not to be read */
+    size_t size;      /* bytes */
+    const char *name; /* options.name, else the path given to gcmmap_open(), else NULL; valid
+                         during the call */
+    int error;        /* of GCMMAP_WRITE_BACK: errno of what could not be written, or 0 */
 } gcmmap_release;
 
 /**

@@ -134,6 +134,7 @@ bool pace_is_due(const struct pace_live *live)
  * have changed by a quarter; in between it is scaled with them.
  */
 #define WALK_EVERY 8u
+#define TOO_LITTLE ((size_t)4 << 20)
 #define STACKS ((size_t)64 << 10) /* a guess: twice a shallow stack, for a few threads */
 
 static atomic_size_t last_bytes_ours;
@@ -166,8 +167,9 @@ static size_t corrected(size_t bytes_ours, size_t in_use)
 {
     double scan;
 
-    /* Too little to matter, even if the host's heap were all atomic. */
-    if (bytes_ours / 16 < in_use / 16 / 16)
+    /* Too little to matter, even if the host's heap were all atomic; or little garbage more,
+       where a young host that collected more often would settle for a smaller heap. */
+    if (bytes_ours / 16 < in_use / 16 / 16 || bytes_ours <= TOO_LITTLE)
         return host_divisor;
     scan = (double)(host_scan(in_use) + os_static_data_bytes() + STACKS);
     return (size_t)((double)host_divisor * (1 + (double)bytes_ours / 4 / scan) + 0.5);

@@ -137,32 +137,40 @@ struct region_news region_take_news(struct region *region)
 {
     struct region_news news = {
         region->listener,
-        { region_data(region), region->n_bytes, region->body.write_error },
+        { region_data(region), region->n_bytes, NULL, region->body.write_error },
     };
 
     region->listener = NULL;
     return news;
 }
 
+void region_free_listener(struct region_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    free(listener->name);
+    collector_free_root(listener);
+}
+
 void region_tell(const struct region_news *news)
 {
-    struct region_listener listener;
+    const struct region_listener *listener = news->listener;
+    gcmmap_release release = news->release;
 
-    if (news->listener == NULL)
+    if (listener == NULL)
         return;
-    listener = *news->listener;
-    collector_free_root(news->listener);
-    if (listener.adopted_released != NULL)
-        listener.adopted_released(listener.adopted, news->release.size, listener.data);
+    release.name = listener->name;
+    if (listener->adopted_released != NULL)
+        listener->adopted_released(listener->adopted, release.size, listener->data);
     else
-        listener.released(&news->release, listener.data);
+        listener->released(&release, listener->data);
+    region_free_listener(news->listener);
 }
 
 void region_free_record(struct region *region)
 {
     region_end_growth(region->growth);
-    if (region->listener != NULL)
-        collector_free_root(region->listener);
+    region_free_listener(region->listener);
     free(region->name);
     free(region->parts);
     free(region);

@@ -6,12 +6,14 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "collector.h"
 #include "region_record.h"
 
 /* Under the lock. */
 static struct region_budget limit; /* 0: none */
+static atomic_bool is_limited;     /* may be read without */
 static struct region_budget in_the_making;
 
 static bool fits(size_t limit_of, size_t used, size_t making, size_t more)
@@ -21,7 +23,7 @@ static bool fits(size_t limit_of, size_t used, size_t making, size_t more)
 }
 
 struct budget_call {
-    const struct region_budget *more;
+    struct region_budget *more;
     int error;
 };
 
@@ -44,11 +46,14 @@ static void *begin(void *arg)
     return NULL;
 }
 
-int region_budget_begin(const struct region_budget *more)
+int region_budget_begin(struct region_budget *more)
 {
     struct budget_call call = { .more = more };
 
-    collector_locked(begin, &call);
+    if (atomic_load_explicit(&is_limited, memory_order_relaxed))
+        collector_locked(begin, &call);
+    else
+        *more = (struct region_budget){ 0 };
     return call.error;
 }
 
@@ -64,12 +69,16 @@ static void *end(void *arg)
 
 void region_budget_end(const struct region_budget *more)
 {
-    collector_locked(end, (void *)more);
+    if (more->n_regions != 0 || more->n_bytes != 0)
+        collector_locked(end, (void *)more);
 }
 
 static void *set(void *arg)
 {
     limit = *(const struct region_budget *)arg;
+    atomic_store_explicit(&is_limited,
+                          limit.n_regions != 0 || limit.n_bytes != 0 || limit.n_charged != 0,
+                          memory_order_relaxed);
     return NULL;
 }
 

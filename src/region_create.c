@@ -201,10 +201,16 @@ static int prepare_growth(struct region *region, const struct region_request *re
 
 static int prepare_news(struct region *region, const struct region_request *request)
 {
-    struct region_listener listener = { request->data, request->released, request->adopted_released,
-                                        request->adopted };
+    struct region_listener listener = { .data = request->data,
+                                        .released = request->released,
+                                        .adopted_released = request->adopted_released,
+                                        .adopted = request->adopted };
 
+    if (region->name != NULL && (listener.name = strdup(region->name)) == NULL)
+        return ENOMEM;
     region->listener = collector_new_root(&listener, sizeof listener);
+    if (region->listener == NULL)
+        free(listener.name);
     return region->listener != NULL ? 0 : ENOMEM;
 }
 
@@ -261,9 +267,9 @@ static struct region_budget need_of(const struct region *region)
 }
 
 /* On shortage collects; and again, for what finalizers held in the first round. */
-static int map_or_collect(struct region *region, const struct region_request *request)
+static int map_or_collect(struct region *region, const struct region_request *request,
+                          struct region_budget *more)
 {
-    struct region_budget more = need_of(region);
     int error = ENOMEM;
 
     if (collector_locked(is_collection_due, region) != NULL)
@@ -273,12 +279,13 @@ static int map_or_collect(struct region *region, const struct region_request *re
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
             region_collect_and_drain();
-        error = region_budget_begin(&more);
+        *more = need_of(region);
+        error = region_budget_begin(more);
         if (error == 0) {
             error = try_to_map(region, request);
             if (error == 0)
                 return 0; /* the budget is the caller's to end: when the region is counted */
-            region_budget_end(&more);
+            region_budget_end(more);
         }
         if (error != ENOMEM && error != EDQUOT)
             break;
@@ -334,7 +341,7 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     if (error == 0 && region->by_handle)
         error = outside_prepare();
     if (error == 0) {
-        error = map_or_collect(region, request);
+        error = map_or_collect(region, request, &more);
         if (error != 0 && region->by_handle)
             collector_locked(unprepare, NULL);
     }
@@ -343,7 +350,6 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
         return error;
     }
     *handle = reservation_block(region->body.at); /* in sight before it can be found dead */
-    more = need_of(region);
     collector_locked(set_live, region);
     region_budget_end(&more);
     pace_host_if_changed(reservation_total_bytes());

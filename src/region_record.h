@@ -22,6 +22,7 @@ struct region_listener {
     gcmmap_released released;
     void (*adopted_released)(void *addr, size_t size, void *data); /* instead */
     void *adopted;                                                 /* addr for it */
+    char *name; /* its own copy: the region may be gone when it is told */
 };
 
 /* Of regions with room to grow. */
@@ -119,10 +120,11 @@ void region_drop_parts(void);
 void region_forget_parts(struct region *region);
 
 /*
- * Lock not held.  Whether there is room for so much more, which is set apart until
- * region_budget_end(): 0, or EDQUOT.  Collects nothing.
+ * Lock not held.  Whether there is room for so much more: 0, or EDQUOT.  It is set apart until
+ * region_budget_end(); *more becomes what has been, nothing where there is no limit.
+ * Collects nothing.
  */
-int region_budget_begin(const struct region_budget *more);
+int region_budget_begin(struct region_budget *more);
 void region_budget_end(const struct region_budget *more);
 
 /* What is to be told when a region's pages are gone. */
@@ -135,6 +137,7 @@ struct region_news {
 struct region_news region_take_news(struct region *region);
 
 /* Lock not held. */
+void region_free_listener(struct region_listener *listener);
 void region_tell(const struct region_news *news);
 
 /* In a forked child: closes what other threads of the parent were closing. */

@@ -171,8 +171,10 @@ static void grow_heap(size_t n_bytes)
 static void *claim_block(size_t n_bytes, bool traced)
 {
     void *block = collector_new_block(n_bytes, traced);
+    uintptr_t hidden = ~(uintptr_t)block;
 
-    return block != NULL && reservation_make(&block, 1, like(traced), rows_put) ? block : NULL;
+    return block != NULL && reservation_make(&block, 1, like(traced), rows_put) ? (void *)~hidden
+                                                                                : NULL;
 }
 
 /*

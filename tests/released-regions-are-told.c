@@ -27,6 +27,7 @@ static void told(const gcmmap_release *release, void *data)
     gcmmap_region *another;
 
     n_wrong += note->check != note->i * 7 + 1 || release->size != SIZE - note->i;
+    n_wrong += release->name == NULL || strcmp(release->name, "told") != 0;
     n_wrong += release->error != 0 || inode_at(release->data) == inode;
     n_wrong += GC_MALLOC(100) == NULL;
     another = gcmmap_map(fd, 0, 100, GCMMAP_READ); /* would wait for ever with a lock held */
@@ -43,7 +44,7 @@ static void GC_CALLBACK note_died(void *object, void *data)
 static gcmmap_region *map(unsigned i, unsigned flags)
 {
     struct note *note = GC_MALLOC(sizeof *note);
-    gcmmap_options options = { .released = told, .data = note };
+    gcmmap_options options = { .released = told, .data = note, .name = "told" };
 
     *note = (struct note){ i, i * 7 + 1 };
     GC_REGISTER_FINALIZER(note, note_died, NULL, NULL, NULL);
