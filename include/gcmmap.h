@@ -781,8 +781,8 @@ enum {
  *   EINVAL   advice is none of these; or the kernel does not know it, or not for
  *            this kind of mapping, for this access or for locked pages
  *   ENOTSUP  GCMMAP_ADVISE_DONTFORK and _DOFORK; or the system has no madvise()
- *   EACCES   GCMMAP_ADVISE_REMOVE on a mapping that is private, or of a file that was not
- *            open for writing (what the region allows by itself does not matter)
+ *   EACCES   GCMMAP_ADVISE_REMOVE on a region that is private or was not mapped with
+ *            GCMMAP_WRITE
  *   EPERM    the process lacks the privilege
  *   EFAULT, EHWPOISON, EIO  GCMMAP_ADVISE_POPULATE_...: some pages cannot be had
  *   ENOMEM   no memory or map slots left, even after collections

@@ -103,6 +103,9 @@ static int advise_pages(const struct region_pin *pin, void *arg)
 {
     int advice = *(int *)arg;
 
+    /* The kernel would do it if only the descriptor was open for writing. */
+    if (advice == GCMMAP_ADVISE_REMOVE && !(pin->flags & GCMMAP_WRITE))
+        return EACCES;
     if (advice == GCMMAP_ADVISE_GUARD_INSTALL || advice == GCMMAP_ADVISE_HWPOISON)
         region_expect_faults(pin);
     return os_advise(pin->pages, pin->n_bytes, advice);
