@@ -67,7 +67,7 @@ static struct record *next_of(struct record *record)
     if (offset & 1) {
         char *start = gcmmap_data(gcmmap_of(record));
 
-        record->next.pointer = offset == 1 ? NULL : (struct record *)(start + (offset & ~1ull));
+        record->next.pointer = offset == 1 ? NULL : (void *)(start + (offset & ~1ull));
     }
     return record->next.pointer;
 }
