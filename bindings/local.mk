@@ -48,7 +48,8 @@ ecllibdir = $(libdir)/gcmmap
 ecllib_LTLIBRARIES = libecl-gcmmap.la
 libecl_gcmmap_la_SOURCES = bindings/ecl/ecl-gcmmap.c bindings/members.h
 libecl_gcmmap_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bindings
-libecl_gcmmap_la_CFLAGS = $(AM_CFLAGS) $(ECL_CFLAGS)
+# ECL keeps tags in the low bits of its pointers.
+libecl_gcmmap_la_CFLAGS = $(AM_CFLAGS) $(ECL_CFLAGS) -Wno-cast-align
 # ECL itself is in the process that loads this.
 libecl_gcmmap_la_LIBADD = libgcmmap.la $(BDW_GC_LIBS)
 libecl_gcmmap_la_LDFLAGS = -module -avoid-version $(NODELETE_LDFLAGS)
