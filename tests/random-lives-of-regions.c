@@ -278,21 +278,45 @@ static void choose_range(struct world *world, struct life *life)
     }
 }
 
+/* The same bytes in other ways, as the size has it. */
+static gcmmap_region *map_readable(int fd, const struct life *life)
+{
+    gcmmap_options options = { .room = life->n_bytes };
+    gcmmap_region *region;
+
+    if (life->n_bytes % 4 != 1)
+        return gcmmap_map(fd, (off_t)life->offset, life->n_bytes,
+                          GCMMAP_READ | (life->n_bytes % 4 == 2 ? GCMMAP_PARTIAL : 0));
+    region = gcmmap_map_with(fd, (off_t)life->offset, life->n_bytes / 2, GCMMAP_READ, &options);
+    return region != NULL && gcmmap_extend(region, life->n_bytes) == 0 ? region : NULL;
+}
+
+static gcmmap_region *allocate(size_t n_bytes, unsigned flags)
+{
+    void *memory;
+
+    if (n_bytes % 3 != 0 || n_bytes == 0)
+        return gcmmap_alloc(n_bytes, flags);
+    memory = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory != MAP_FAILED ? gcmmap_adopt(memory, n_bytes, flags, NULL, NULL) : NULL;
+}
+
 static __attribute__((noinline)) gcmmap_region *map_as(struct world *world, const struct life *life)
 {
     int fd = fd_of(world, life);
 
     switch (life->nature) {
     case READ_FILE:
-        return gcmmap_map(fd, (off_t)life->offset, life->n_bytes, GCMMAP_READ);
+        return map_readable(fd, life);
     case PRIVATE_FILE:
         return gcmmap_map(fd, (off_t)life->offset, life->n_bytes, GCMMAP_WRITE | GCMMAP_PRIVATE);
     case SHARED_FILE:
         return gcmmap_map(fd, (off_t)life->offset, life->n_bytes, GCMMAP_WRITE);
     case POINTER_FREE_MEMORY:
-        return gcmmap_alloc(life->n_bytes, GCMMAP_POINTER_FREE);
+        return allocate(life->n_bytes, GCMMAP_POINTER_FREE);
     default:
-        return gcmmap_alloc(life->n_bytes, 0);
+        return allocate(life->n_bytes, 0);
     }
 }
 
