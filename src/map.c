@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "gcmmap.h"
+#include "map.h"
 #include "os.h"
 #include "region.h"
 
@@ -188,11 +189,11 @@ static int check_file(int fd, off_t offset, size_t *size, bool *direct)
     return ENODEV;
 }
 
-/* path: NULL if it is not known. */
-static int map(int fd, const char *path, off_t offset, size_t size, unsigned flags,
-               const gcmmap_options *options, gcmmap_region **handle)
+int map_file(int fd, const char *path, off_t offset, size_t size, unsigned flags,
+             const gcmmap_options *options, const void *caller, gcmmap_region **handle)
 {
     struct region_request request = { .mapping = { .fd = fd, .flags = flags },
+                                      .caller = caller,
                                       .traced = is_traced(flags),
                                       .of_file = true };
     int error = check_flags(flags);
@@ -215,22 +216,29 @@ static int map(int fd, const char *path, off_t offset, size_t size, unsigned fla
     return create(&request, handle);
 }
 
-gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
-                               const gcmmap_options *options)
+static gcmmap_region *map_part(int fd, off_t offset, size_t size, unsigned flags,
+                               const gcmmap_options *options, const void *caller)
 {
     int saved_errno = errno;
     gcmmap_region *handle = NULL;
 
-    (void)result_of(map(fd, NULL, offset, size, flags, options, &handle), saved_errno);
+    (void)result_of(map_file(fd, NULL, offset, size, flags, options, caller, &handle), saved_errno);
     return handle;
+}
+
+gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
+                               const gcmmap_options *options)
+{
+    return map_part(fd, offset, size, flags, options, MAP_CALLER());
 }
 
 gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags)
 {
-    return gcmmap_map_with(fd, offset, size, flags, NULL);
+    return map_part(fd, offset, size, flags, NULL, MAP_CALLER());
 }
 
-gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_options *options)
+static gcmmap_region *map_path(const char *path, unsigned flags, const gcmmap_options *options,
+                               const void *caller)
 {
     bool writable = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
     int saved_errno = errno;
@@ -241,21 +249,27 @@ gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_o
     if (error == 0)
         error = os_open(path, writable, &fd);
     if (error == 0) {
-        error = map(fd, path, 0, GCMMAP_REST, flags, options, &handle);
+        error = map_file(fd, path, 0, GCMMAP_REST, flags, options, caller, &handle);
         os_close(fd);
     }
     (void)result_of(error, saved_errno);
     return handle;
 }
 
-gcmmap_region *gcmmap_open(const char *path, unsigned flags)
+gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_options *options)
 {
-    return gcmmap_open_with(path, flags, NULL);
+    return map_path(path, flags, options, MAP_CALLER());
 }
 
-gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_options *options)
+gcmmap_region *gcmmap_open(const char *path, unsigned flags)
 {
-    struct region_request request = { .mapping = { .fd = -1 }, .n_bytes = size };
+    return map_path(path, flags, NULL, MAP_CALLER());
+}
+
+static gcmmap_region *allocate(size_t size, unsigned flags, const gcmmap_options *options,
+                               const void *caller)
+{
+    struct region_request request = { .mapping = { .fd = -1 }, .caller = caller, .n_bytes = size };
     int saved_errno = errno;
     gcmmap_region *handle = NULL;
     int error = 0;
@@ -277,9 +291,14 @@ gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_optio
     return handle;
 }
 
+gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_options *options)
+{
+    return allocate(size, flags, options, MAP_CALLER());
+}
+
 gcmmap_region *gcmmap_alloc(size_t size, unsigned flags)
 {
-    return gcmmap_alloc_with(size, flags, NULL);
+    return allocate(size, flags, NULL, MAP_CALLER());
 }
 
 #define ADOPT_FLAGS                                                                                \
@@ -318,6 +337,7 @@ gcmmap_region *gcmmap_adopt(void *addr, size_t size, unsigned flags,
                             void (*released)(void *addr, size_t size, void *data), void *data)
 {
     struct region_request request = { .mapping = { .fd = -1 },
+                                      .caller = MAP_CALLER(),
                                       .n_bytes = size,
                                       .adopted = addr,
                                       .adopted_released = released,
@@ -395,7 +415,7 @@ int gcmmap_close(gcmmap_region *region)
 {
     int saved_errno = errno;
 
-    return result_of(region_close(region), saved_errno);
+    return result_of(region_close(region, MAP_CALLER()), saved_errno);
 }
 
 int gcmmap_unmap_now(gcmmap_region *region)

@@ -43,6 +43,7 @@ struct region_request {
     size_t page;               /* what is mapped is a multiple of; 0: of os_page_size() */
     void *address;             /* of the first page; NULL: anywhere */
     const char *name;          /* or NULL */
+    const void *caller;        /* who asked: an address in the user's code; or NULL */
     bool traced;
     gcmmap_released released; /* or NULL */
     void *data;               /* for it */
@@ -109,7 +110,7 @@ struct region_budget {
 void region_set_budget(const struct region_budget *budget);
 struct region_budget region_get_budget(void);
 
-int region_close(gcmmap_region *handle);
+int region_close(gcmmap_region *handle, const void *caller);
 int region_unmap_now(gcmmap_region *handle);
 
 /* Collects, then releases the dead; returns how many. */

@@ -17,7 +17,8 @@
 struct close_call {
     gcmmap_region *handle;
     struct region *region;
-    bool for_good; /* unmap_now */
+    const void *caller; /* or NULL */
+    bool for_good;      /* unmap_now */
     /* When the pages are gone, and nobody else sees to it: */
     struct region_news news;
     struct region_growth *growth;
@@ -89,6 +90,7 @@ static void *end_close(void *arg)
     }
     if (region->pages_are_gone) {
         region->state = CLOSED;
+        region->closed_by = call->caller;
         region->body.n_covered = 0;
         region->body.writes_back = false;
         region_stats.n_closed++;
@@ -118,9 +120,9 @@ static int let_pages_go(const struct close_call *call)
     return body->n_covered != 0 ? os_vacate(body->start, body->n_covered) : 0;
 }
 
-static int close_now(gcmmap_region *handle, bool for_good)
+static int close_now(gcmmap_region *handle, const void *caller, bool for_good)
 {
-    struct close_call call = { .handle = handle, .for_good = for_good };
+    struct close_call call = { .handle = handle, .caller = caller, .for_good = for_good };
 
     region_start();
     collector_locked(begin_close, &call);
@@ -145,14 +147,14 @@ static int close_now(gcmmap_region *handle, bool for_good)
     return call.error;
 }
 
-int region_close(gcmmap_region *handle)
+int region_close(gcmmap_region *handle, const void *caller)
 {
-    return close_now(handle, false);
+    return close_now(handle, caller, false);
 }
 
 int region_unmap_now(gcmmap_region *handle)
 {
-    return close_now(handle, true);
+    return close_now(handle, NULL, true);
 }
 
 /*

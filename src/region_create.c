@@ -249,6 +249,7 @@ static struct region *new_record(const struct region_request *request)
     region->flags = request->mapping.flags;
     region->traced = request->traced;
     region->of_file = request->of_file;
+    region->mapped_by = request->caller;
     region->charged = (~region->flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == 0; /* both are set */
     /* Nothing to point into: then the handle's block will do. */
     region->by_handle =

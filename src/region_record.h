@@ -48,10 +48,12 @@ struct region {
     bool pages_are_gone; /* ... one of which was successful */
     bool traced;
     bool of_file;
-    bool charged;                     /* private and writable: its pages cost memory */
-    bool by_handle;                   /* lies outside the heap; body.at is the handle's block */
-    bool may_be_protected;            /* against reading: some pages, once, by an operation */
-    char *name;                       /* malloc'ed, or NULL */
+    bool charged;          /* private and writable: its pages cost memory */
+    bool by_handle;        /* lies outside the heap; body.at is the handle's block */
+    bool may_be_protected; /* against reading: some pages, once, by an operation */
+    char *name;            /* malloc'ed, or NULL */
+    const void *mapped_by; /* addresses in code: where the call was made; or NULL */
+    const void *closed_by;
     struct parts *parts;              /* GCMMAP_PARTIAL; or NULL */
     struct region_growth *growth;     /* NULL: it has a fixed size, or is closed */
     struct region_listener *listener; /* NULL: nobody wants to know, or knows already */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "gcmmap.h"
+#include "map.h"
 #include "os.h"
 
 static gcmmap_region *fail(int error)
@@ -17,20 +18,24 @@ static gcmmap_region *fail(int error)
     return NULL;
 }
 
-/* All of an object; *error is what became of it, and errno stays. */
-static gcmmap_region *map_named(int fd, const char *name, size_t size, unsigned flags,
-                                const gcmmap_options *options, int *error)
+/* On success errno is what it was: finalizers may have run since. */
+static gcmmap_region *result_of(int error, gcmmap_region *region, int saved_errno)
+{
+    if (error != 0)
+        return fail(error);
+    errno = saved_errno;
+    return region;
+}
+
+/* All of an object. */
+static int map_named(int fd, const char *name, size_t size, unsigned flags,
+                     const gcmmap_options *options, const void *caller, gcmmap_region **region)
 {
     gcmmap_options named = options != NULL ? *options : (gcmmap_options){ 0 };
-    int saved_errno = errno;
-    gcmmap_region *region;
 
     if (named.name == NULL)
         named.name = name;
-    region = gcmmap_map_with(fd, 0, size, flags, &named);
-    *error = region == NULL ? errno : 0;
-    errno = saved_errno;
-    return region;
+    return map_file(fd, NULL, 0, size, flags, &named, caller, region);
 }
 
 static bool is_offset(size_t size)
@@ -42,7 +47,7 @@ gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
                             const gcmmap_options *options, int *fd)
 {
     gcmmap_region *region = NULL;
-    int file, error;
+    int saved_errno = errno, file, error;
 
     if (name == NULL || (flags & GCMMAP_PRIVATE))
         return fail(EINVAL);
@@ -55,12 +60,12 @@ gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
         return fail(error);
     error = os_cut_file(file, (off_t)size);
     if (error == 0)
-        region = map_named(file, name, size, flags, options, &error);
+        error = map_named(file, name, size, flags, options, MAP_CALLER(), &region);
     if (error == 0 && fd != NULL)
         *fd = file;
     else
         os_close(file);
-    return error != 0 ? fail(error) : region;
+    return result_of(error, region, saved_errno);
 }
 
 gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
@@ -69,7 +74,7 @@ gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
     const unsigned how = GCMMAP_CREATE | GCMMAP_EXCLUSIVE;
     gcmmap_region *region = NULL;
     bool created;
-    int fd, error;
+    int saved_errno = errno, fd, error;
 
     if (name == NULL || (flags & how) == GCMMAP_EXCLUSIVE ||
         ((flags & GCMMAP_CREATE) && size == GCMMAP_REST))
@@ -82,11 +87,11 @@ gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
     if (flags & GCMMAP_CREATE)
         error = os_grow_file(fd, (off_t)size);
     if (error == 0)
-        region = map_named(fd, name, size, flags & ~how, options, &error);
+        error = map_named(fd, name, size, flags & ~how, options, MAP_CALLER(), &region);
     os_close(fd);
     if (error != 0 && created)
         (void)os_unlink_shm(name);
-    return error != 0 ? fail(error) : region;
+    return result_of(error, region, saved_errno);
 }
 
 int gcmmap_shm_unlink(const char *name)
