@@ -44,7 +44,8 @@ bench-plots: bench/read$(EXEEXT)
 	sh $(srcdir)/bench/plots.sh $(bench_results) $(srcdir)/doc/plots
 	sh $(srcdir)/bench/tables.sh $(bench_results) bench $(srcdir)/doc/results.md
 EXTRA_DIST += bench/plots.sh bench/tables.sh doc/results.md doc/plots/cycle.svg \
-	doc/plots/live.svg doc/plots/peers.svg doc/plots/regions.svg doc/plots/slices.svg
+	doc/plots/live.svg doc/plots/peers.svg doc/plots/regions.svg doc/plots/reserved.svg \
+	doc/plots/slices.svg doc/plots/written.svg
 
 distclean-local:
 	rm -rf $(bench_results) bench/peers/built

@@ -154,3 +154,37 @@ plot '$data/live-1' using 1:2 with lines linecolor rgb third linewidth 2 title "
      '$data/live-0' using 1:2 with lines linecolor rgb ours linewidth 2 title "gcmmap, none kept"
 END
 fi
+
+if has 'written and reserved' tracing; then
+    for task in written reserved; do
+        n=0
+        for way in 'heap arrays' gcmmap 'by handle' GC_add_roots; do
+            n=$((n + 1))
+            rows tracing ".cases[] | select(.task == \"$task\" and .way == \"$way\") |
+                [.$task, ([(.ms | sort | .[length / 2 | floor]) - .none_ms, 0.01] | max)]" \
+                > "$data/$task-$n"
+        done
+    done
+    tracing_style='set ylabel "time of a collection, ms more than without"
+set logscale x 2
+set logscale y
+set xtics ("1 MiB" 2**20, "4 MiB" 2**22, "16 MiB" 2**24, "64 MiB" 2**26, "256 MiB" 2**28, "1 GiB" 2**30, "4 GiB" 4.0 * 2**30, "16 GiB" 16.0 * 2**30, "64 GiB" 64.0 * 2**30)'
+    for task in written reserved; do
+        case $task in
+        written) title="Looking for pointers in 1 GiB, against the bytes that were written"
+                 label="bytes written" range='[0.8 * 2**20:1.25 * 2**28]' ;;
+        reserved) title="Looking for pointers in 16 MiB that were written, against the bytes reserved"
+                  label="bytes reserved" range='[0.8 * 2**26:80.0 * 2**30]' ;;
+        esac
+        draw $task << END
+$tracing_style
+set title "$title"
+set xlabel "$label"
+set xrange $range
+plot '$data/$task-4' using 1:2 with linespoints linecolor rgb second linewidth 2 pointtype 9 title "GC\_add\_roots", \
+     '$data/$task-2' using 1:2 with linespoints linecolor rgb ours linewidth 3 pointtype 7 title "gcmmap", \
+     '$data/$task-3' using 1:2 with linespoints linecolor rgb third linewidth 2 pointtype 13 title "gcmmap, by handle", \
+     '$data/$task-1' using 1:2 with linespoints linecolor rgb grey linewidth 2 pointtype 5 title "arrays in the heap"
+END
+    done
+fi
