@@ -18,13 +18,15 @@
 #include "rows.h"
 
 /*
- * Pools.  The size classes go up in steps of one page to 8 pages, then in four steps to
+ * Pools.  The size classes go up in steps of one page to 9 pages, then in four steps to
  * each doubling, to just below ROW_BLOCK of 4 KiB pages; at most a fifth of a reservation
- * is waste.  What is larger lies on rows, or, where no row can be had, on huge blocks.
+ * is waste.  One page is on top of each step, for the byte behind the end: sizes of files and
+ * buffers like to be powers of two.  What is larger lies on rows, or, where no row can be
+ * had, on huge blocks.
  */
-#define N_EXACT_CLASSES 8u
+#define N_EXACT_CLASSES 9u
 #define STEPS_PER_DOUBLING 4u
-#define N_CLASSES 43u
+#define N_CLASSES 44u
 #define HUGE_BLOCKS N_CLASSES
 #define N_POOLS (N_CLASSES + 1)
 
@@ -50,11 +52,11 @@ static unsigned class_of(size_t n_pages)
 
     if (n_pages <= N_EXACT_CLASSES)
         return (unsigned)n_pages - 1;
-    while ((n_pages - 1) >> (doubling + 3) != 0)
+    while ((n_pages - 2) >> (doubling + 3) != 0)
         doubling++;
-    /* now 2^(doubling + 2) < n_pages <= 2^(doubling + 3) */
+    /* now 2^(doubling + 2) < n_pages - 1 <= 2^(doubling + 3) */
     return N_EXACT_CLASSES + (doubling - 1) * STEPS_PER_DOUBLING +
-           (unsigned)((n_pages - 1) >> doubling) - STEPS_PER_DOUBLING;
+           (unsigned)((n_pages - 2) >> doubling) - STEPS_PER_DOUBLING;
 }
 
 static size_t pages_of_class(unsigned size_class)
@@ -64,8 +66,9 @@ static size_t pages_of_class(unsigned size_class)
     if (size_class < N_EXACT_CLASSES)
         return size_class + 1;
     step = size_class - N_EXACT_CLASSES;
-    return (size_t)(STEPS_PER_DOUBLING + 1 + step % STEPS_PER_DOUBLING)
-           << (1 + step / STEPS_PER_DOUBLING);
+    return ((size_t)(STEPS_PER_DOUBLING + 1 + step % STEPS_PER_DOUBLING)
+            << (1 + step / STEPS_PER_DOUBLING)) +
+           1;
 }
 
 static size_t bytes_of_class(unsigned size_class)
