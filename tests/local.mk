@@ -37,6 +37,7 @@ guile_tests = \
 
 # Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
 c_tests = \
+	tests/a-hundred-thousand-regions-are-traced \
 	tests/adopted-mappings-are-released \
 	tests/advice-reaches-the-kernel \
 	tests/any-pointer-finds-its-region \
@@ -45,6 +46,7 @@ c_tests = \
 	tests/bytes-are-found-in-slices \
 	tests/changes-of-size-meet-other-calls \
 	tests/closed-slices-fault \
+	tests/collections-meet-closing \
 	tests/dense-regions-fit-the-mark-stack \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
