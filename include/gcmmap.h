@@ -878,6 +878,47 @@ int gcmmap_residency(const void *p, size_t size, unsigned char *pages, size_t n_
                      size_t *n_resident);
 
 /*
+ * Copying without a fault.
+ *
+ * Whatever has become of the pages (the file was truncated, the disk fails, the access was
+ * taken away, the region is being closed by another thread) these end with an error instead of
+ * a signal.  No signal handler is involved: the kernel copies.  A copy of a few bytes costs
+ * about as much as pread(2).
+ *
+ * A byte that cannot be copied ends the copy.  What has been copied before it is counted, as
+ * read(2) does, and calling again for the rest gives the error.
+ *
+ * \return  how many bytes were copied, or -1 with errno set and none copied:
+ *   EINVAL  p is in no region
+ *   EBADF   the region was closed
+ *   ERANGE  not all of the bytes are in the region
+ *   EFAULT  the page cannot be read, or written to.  (Some bytes in front of the one that
+ *           cannot may have been written, if they are in the same page.)
+ *   EMFILE, ENFILE  the system forbids process_vm_readv(2), and there is no descriptor for
+ *           another way
+ * Threads: any that the collector knows.  gcmmap_close() waits for 1 MiB at most.
+ * Since:   0.1
+ */
+
+/**
+ * Copy bytes out of a region.
+ *
+ * \param to    memory of the caller's, writable.
+ * \param p     the first of the bytes; it keeps its region during the call, but see
+ *              GCMMAP_BY_HANDLE.
+ * \param size  how many; with 0, p may be one past the region's end.
+ */
+ssize_t gcmmap_copy_out(void *to, const void *p, size_t size);
+
+/**
+ * Copy bytes into a region; never into pages that are protected against stores.
+ *
+ * \param p     where the first of the bytes goes, as above.
+ * \param from  memory of the caller's, readable.
+ */
+ssize_t gcmmap_copy_in(void *p, const void *from, size_t size);
+
+/*
  * Changing size.
  *
  * A region mapped with options.room can grow in place to as many bytes, or to its size at

@@ -166,8 +166,17 @@ void os_world_is_stopped(bool stopped);
  */
 int os_peek(void *to, const void *from, size_t n_bytes);
 
-/* The same, slower, and on any system. */
-int os_peek_through_pipe(void *to, const void *from, size_t n_bytes);
+/*
+ * Copies our own memory, as far as it is accessible and the system can: how many bytes.  `in`:
+ * it is `to` that may not be accessible, else `from`.
+ */
+size_t os_copy(void *to, const void *from, size_t n_bytes, bool in);
+
+/*
+ * n_bytes <= 4096, on any system.  EFAULT: one side was not accessible, and some bytes may
+ * have been copied; EMFILE ...: there is no descriptor just now.  Async-signal-safe.
+ */
+int os_copy_through_pipe(void *to, const void *from, size_t n_bytes);
 
 /* The same for memory that is protected against reading, and whether that can be done at all. */
 int os_peek_protected(void *to, const void *from, size_t n_bytes);

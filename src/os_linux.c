@@ -346,16 +346,28 @@ size_t os_static_data_bytes(void)
 
 int os_peek(void *to, const void *from, size_t n_bytes)
 {
-    int saved_errno = errno;
+    int saved_errno = errno, error;
     struct iovec local = { to, n_bytes }, remote = { (void *)from, n_bytes };
     bool all = process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)n_bytes;
     bool is_unreadable = !all && errno == EFAULT;
 
     errno = saved_errno;
-    if (all)
-        return 0;
+    if (all || is_unreadable)
+        return all ? 0 : EFAULT;
     /* Containers may forbid that call. */
-    return is_unreadable ? EFAULT : os_peek_through_pipe(to, from, n_bytes);
+    error = os_copy_through_pipe(to, from, n_bytes);
+    return error == 0 || error == EFAULT ? error : ENOTSUP;
+}
+
+size_t os_copy(void *to, const void *from, size_t n_bytes, bool in)
+{
+    int saved_errno = errno;
+    struct iovec target = { to, n_bytes }, source = { (void *)from, n_bytes };
+    ssize_t n = in ? process_vm_writev(getpid(), &source, 1, &target, 1, 0)
+                   : process_vm_readv(getpid(), &target, 1, &source, 1, 0);
+
+    errno = saved_errno;
+    return n > 0 ? (size_t)n : 0;
 }
 
 static int reserve_space(int fd, int mode, off_t from, off_t n_bytes)

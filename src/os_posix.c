@@ -457,18 +457,24 @@ void os_yield(void)
     (void)sched_yield();
 }
 
-int os_peek_through_pipe(void *to, const void *from, size_t n_bytes)
+/* The kernel reads and writes for us, and a pipe always has room for so little. */
+static bool pass_on(const int *ends, void *to, const void *from, size_t n_bytes)
 {
-    int saved_errno = errno, ends[2], error = ENOTSUP;
+    return write(ends[1], from, n_bytes) == (ssize_t)n_bytes &&
+           read(ends[0], to, n_bytes) == (ssize_t)n_bytes;
+}
+
+int os_copy_through_pipe(void *to, const void *from, size_t n_bytes)
+{
+    int saved_errno = errno, ends[2], error = 0;
 
     if (pipe(ends) == 0) {
-        /* The kernel reads for us, and a pipe always has room for so little. */
-        if (write(ends[1], from, n_bytes) == (ssize_t)n_bytes)
-            error = read(ends[0], to, n_bytes) == (ssize_t)n_bytes ? 0 : ENOTSUP;
-        else if (errno == EFAULT)
+        if (!pass_on(ends, to, from, n_bytes))
             error = EFAULT;
         (void)close(ends[0]);
         (void)close(ends[1]);
+    } else {
+        error = errno;
     }
     errno = saved_errno;
     return error;

@@ -85,6 +85,9 @@ struct region_pin {
 int region_pin(const void *data, size_t n_bytes, struct region_pin *pin);
 void region_unpin(struct region_pin *pin);
 
+/* Whether the collector may write-protect the pages, and lift that at the first store. */
+bool region_is_protected_by_collector(const struct region_pin *pin);
+
 /*
  * Before the access to pinned pages changes.  ENOTSUP: the collector changes it by itself
  * (incremental mode), or could not trace what is protected against reading.

@@ -206,13 +206,18 @@ void region_expect_faults(const struct region_pin *pin)
     collector_locked(set_may_be_protected, pin->region);
 }
 
+bool region_is_protected_by_collector(const struct region_pin *pin)
+{
+    return pin->traced && collector_protects_traced_blocks();
+}
+
 int region_begin_protect(const struct region_pin *pin, unsigned access)
 {
     bool readable = (access & (GCMMAP_READ | GCMMAP_WRITE)) != 0;
 
     if (!pin->traced)
         return 0;
-    if (collector_protects_traced_blocks() || (!readable && !os_peeks_protected()))
+    if (region_is_protected_by_collector(pin) || (!readable && !os_peeks_protected()))
         return ENOTSUP;
     if (!readable)
         region_expect_faults(pin);

@@ -47,6 +47,7 @@ c_tests = \
 	tests/changes-of-size-meet-other-calls \
 	tests/closed-slices-fault \
 	tests/collections-meet-closing \
+	tests/copies-do-not-fault \
 	tests/dense-regions-fit-the-mark-stack \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
