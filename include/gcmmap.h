@@ -421,6 +421,67 @@ gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
  */
 int gcmmap_shm_unlink(const char *name);
 
+/* For gcmmap_copying.how. */
+#define GCMMAP_COPY_ANYHOW                                                                         \
+    0x1u /* a file that others change meanwhile is no error: some bytes are from before */
+#define GCMMAP_COPY_TO_MEMORY 0x2u /* never share the disk's blocks, which may fail later */
+
+/** How a snapshot is taken.  All zero is the same as none. */
+typedef struct {
+    /* Called before anything is copied, after each 256 KiB at most, and at the end; it may do
+       anything but leave by longjmp(3) or an exception.  0: go on.  NULL: not wanted. */
+    int (*progress)(size_t done, size_t size, void *data); /* size: 0 if nobody knows it yet */
+    void *data;                                            /* handed to it */
+    unsigned how;                                          /* GCMMAP_COPY_ ... */
+    size_t reserved[5];                                    /* zero; for later versions */
+} gcmmap_copying;
+
+/**
+ * A stable copy of a file's bytes, as a region: whatever others do to the file, then or later,
+ * the region stays what it is, and does not fault.  So what has been checked there can be used.
+ *
+ * The copy is private to this process and takes memory, but for 256 KiB of zeros and more.  Where
+ * the file system can share blocks between files (btrfs, XFS, bcachefs, ZFS on this machine),
+ * 1 MiB and more are not copied but cloned: that takes no memory and little time, after what was
+ * stored last has been written to disk.  Such pages are read from the disk when they are touched,
+ * so a disk that fails ends in SIGBUS: see GCMMAP_COPY_TO_MEMORY.
+ *
+ * A clone shows the file as it was at one moment.  While bytes are copied others may change some
+ * of them.  If the file's size or one of its times tells of that, copying begins again, up to
+ * twice.  What the times do not tell goes unnoticed: stores into shared mappings, and before
+ * Linux 6.13 a second change within the same 10 ms.  So who may write to the file can make
+ * the region show bytes that were never in it together; but nobody can change them any more.
+ *
+ * Anything that can be read will do, if it can be mapped or not: files like those of /proc, and
+ * what a pipe, a socket or a device gives until it ends, or up to size.  What was read from a
+ * stream is gone from there, also if the call fails.  They have no size or times to tell of
+ * changes.
+ *
+ * \param fd       open for reading.  It stays the caller's, and where it was.
+ * \param offset   bytes from the start of the file; 0 for a stream.
+ * \param size     bytes, or GCMMAP_REST: up to the end.
+ * \param flags    as for gcmmap_map(); no access at all means GCMMAP_READ, and GCMMAP_PRIVATE goes
+ *                 without saying: with GCMMAP_WRITE this process can change the region, alone.
+ * \param options  or NULL; without room.
+ * \param copying  or NULL.
+ * \return  the handle, or NULL with errno set and nothing mapped: see gcmmap_map_with(), and
+ *   ECANCELED  copying->progress said so
+ *   EBUSY      others kept changing the file: three times in a row
+ *   ENXIO      the range does not lie inside the file, or the stream ended before
+ *   ESPIPE     offset is not 0, and fd is a stream
+ *   EAGAIN     fd is O_NONBLOCK, and has nothing for us now
+ *   EINVAL     options->room; something in copying->how or ->reserved that is not defined;
+ *              GCMMAP_HUGE_ONLY, GCMMAP_SECRET, GCMMAP_SYNC_DAX or GCMMAP_WRITE_BACK; or
+ *              GCMMAP_REST on a device
+ *   EIO ...    from read(2)
+ *   ENOMEM     no memory for the copy
+ * Threads: any that the collector knows.  Takes as long as reading takes.  May collect and run
+ *          finalizers.
+ * Since:   0.1
+ */
+gcmmap_region *gcmmap_snapshot(int fd, off_t offset, size_t size, unsigned flags,
+                               const gcmmap_options *options, const gcmmap_copying *copying);
+
 /**
  * Take over a mapping that someone else has made: with mmap(2), shmat(2), a driver's library.
  *

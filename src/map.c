@@ -62,10 +62,15 @@ static int check_flags(unsigned flags)
     return flags & GCMMAP_GROWSDOWN ? ENOTSUP : 0;
 }
 
-static bool is_too_large(size_t n_bytes, unsigned flags)
+size_t map_most_bytes(unsigned flags)
 {
     /* Rounded up to pages it must still be a size, and the difference of two pointers. */
-    return n_bytes > (flags & GCMMAP_BY_HANDLE ? PTRDIFF_MAX / 2 : GCMMAP_SIZE_MAX);
+    return flags & GCMMAP_BY_HANDLE ? PTRDIFF_MAX / 2 : GCMMAP_SIZE_MAX;
+}
+
+static bool is_too_large(size_t n_bytes, unsigned flags)
+{
+    return n_bytes > map_most_bytes(flags);
 }
 
 /* Of what is said to be nothing but zero. */
@@ -102,6 +107,14 @@ static int check_options(const gcmmap_options *options, unsigned flags,
     request->released = options->released;
     request->data = options->data;
     return 0;
+}
+
+int map_check(unsigned flags, const gcmmap_options *options)
+{
+    struct region_request request;
+    int error = check_flags(flags);
+
+    return error != 0 ? error : check_options(options, flags, &request);
 }
 
 /* Huge pages of anonymous memory, or none. */
@@ -143,15 +156,14 @@ static int create(struct region_request *request, gcmmap_region **handle)
     return error != 0 ? error : region_create(request, handle);
 }
 
-/* A file without an end to measure against. */
-static int check_device_range(off_t offset, size_t size)
+int map_check_device_range(off_t offset, size_t size)
 {
     if (size == GCMMAP_REST)
         return EINVAL;
     return (uintmax_t)size > (uintmax_t)(OFFSET_MAX - offset) ? EOVERFLOW : 0;
 }
 
-static int check_file_range(const struct os_file *file, off_t offset, size_t *size)
+int map_check_file_range(const struct os_file *file, off_t offset, size_t *size)
 {
     uintmax_t rest;
 
@@ -180,11 +192,11 @@ static int check_file(int fd, off_t offset, size_t *size, bool *direct)
     case OS_FILE_STREAM:
         return ENODEV;
     case OS_FILE_DEVICE:
-        return check_device_range(offset, *size);
+        return map_check_device_range(offset, *size);
     case OS_FILE_REGULAR:
         if (file.size == 0 && os_has_hidden_contents(fd))
             return ENODEV;
-        return check_file_range(&file, offset, size);
+        return map_check_file_range(&file, offset, size);
     }
     return ENODEV;
 }
@@ -266,28 +278,31 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags)
     return map_path(path, flags, NULL, MAP_CALLER());
 }
 
-static gcmmap_region *allocate(size_t size, unsigned flags, const gcmmap_options *options,
-                               const void *caller)
+int map_memory(size_t size, unsigned flags, const gcmmap_options *options, const void *caller,
+               gcmmap_region **handle)
 {
-    struct region_request request = { .mapping = { .fd = -1 }, .caller = caller, .n_bytes = size };
-    int saved_errno = errno;
-    gcmmap_region *handle = NULL;
-    int error = 0;
+    struct region_request request = { .mapping = { .fd = -1, .flags = flags | GCMMAP_PRIVATE },
+                                      .caller = caller,
+                                      .traced = is_traced(flags | GCMMAP_PRIVATE),
+                                      .n_bytes = size };
+    int error = check_flags(request.mapping.flags);
 
-    if ((flags & ACCESS) == 0)
-        flags |= GCMMAP_READ | GCMMAP_WRITE;
-    flags |= GCMMAP_PRIVATE;
-    error = check_flags(flags);
     if (error == 0)
         error = check_options(options, flags, &request);
     if (error == 0 && is_too_large(size, flags))
         error = EOVERFLOW;
-    if (error == 0) {
-        request.mapping.flags = flags;
-        request.traced = is_traced(flags);
-        error = create(&request, &handle);
-    }
-    (void)result_of(error, saved_errno);
+    return error != 0 ? error : create(&request, handle);
+}
+
+static gcmmap_region *allocate(size_t size, unsigned flags, const gcmmap_options *options,
+                               const void *caller)
+{
+    int saved_errno = errno;
+    gcmmap_region *handle = NULL;
+
+    if ((flags & ACCESS) == 0)
+        flags |= GCMMAP_READ | GCMMAP_WRITE;
+    (void)result_of(map_memory(size, flags, options, caller, &handle), saved_errno);
     return handle;
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 size_t os_page_size(void);
 
@@ -28,6 +29,7 @@ struct os_file {
     off_t size; /* bytes; 0 unless regular */
     dev_t device;
     ino_t inode;
+    struct timespec modified, changed; /* contents; contents or what is known about them */
 };
 
 /* Never blocks, not even on a FIFO without a writer. */
@@ -49,6 +51,28 @@ int os_cut_file(int fd, off_t size);
 
 /* A new file that lies in memory and has no path.  ENOSYS: there is no such thing. */
 int os_open_memfd(const char *name, int *fd);
+
+/* Nobody can change such a file any more, nor its size. */
+int os_seal(int fd);
+
+/*
+ * A new file without a name whose contents are those from page-aligned `from` on, n_bytes or
+ * more, as they are at one moment.  Nothing is copied: both share the disk's blocks until one is
+ * written to.  ENOTSUP: the file system cannot do that, or lies on another machine.
+ */
+int os_clone(int fd, off_t from, size_t n_bytes, int *clone);
+
+/* Whether it can only be read from where it stands, as a pipe. */
+bool os_is_stream(int fd);
+
+/* Up to n_bytes from there, or, with -1, what comes next; *n_read is 0 at the end. */
+int os_read(int fd, off_t offset, void *to, size_t n_bytes, size_t *n_read);
+
+/* All of them. */
+int os_write(int fd, off_t offset, const void *from, size_t n_bytes);
+
+/* What a file of this process may have; one that writes more may get a signal. */
+uintmax_t os_most_file_bytes(void);
 
 /* Shared memory of that name; flags: GCMMAP_CREATE ... and access.  *created: it is new. */
 int os_open_shm(const char *name, unsigned flags, int *fd, bool *created);

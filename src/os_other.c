@@ -114,6 +114,18 @@ int os_open_memfd(const char *name, int *fd)
     return ENOSYS;
 }
 
+int os_seal(int fd)
+{
+    (void)fd;
+    return ENOTSUP;
+}
+
+int os_clone(int fd, off_t from, size_t n_bytes, int *clone)
+{
+    (void)fd, (void)from, (void)n_bytes, (void)clone;
+    return ENOTSUP;
+}
+
 int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *of_file)
 {
     (void)at, (void)n_bytes, (void)flags, (void)of_file;

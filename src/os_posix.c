@@ -84,6 +84,8 @@ int os_describe(int fd, struct os_file *file)
     file->size = 0;
     file->device = status.st_dev;
     file->inode = status.st_ino;
+    file->modified = status.st_mtim;
+    file->changed = status.st_ctim;
     if (S_ISREG(status.st_mode)) {
         file->type = OS_FILE_REGULAR;
         file->size = status.st_size;

@@ -22,7 +22,8 @@ shell_tests = \
 	tests/giving-back-free-heap-changes-nothing.sh \
 	tests/incremental-collection-changes-nothing.sh \
 	tests/libraries-export-only-the-interface.sh \
-	tests/parallel-marking-changes-nothing.sh
+	tests/parallel-marking-changes-nothing.sh \
+	tests/snapshots-are-cloned-where-files-can-be.sh
 
 # Skipped where the library was built without Guile, or ECL.
 ecl_tests = \
@@ -81,6 +82,7 @@ c_tests = \
 	tests/slices-are-checked \
 	tests/slices-are-made-of-bytes-of-one-region \
 	tests/slices-compare-as-bytes \
+	tests/snapshots-neither-change-nor-fault \
 	tests/stale-pointers-hold-addresses \
 	tests/threads-grow-and-close-one-region \
 	tests/threads-map-slice-and-drop \
