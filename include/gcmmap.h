@@ -69,6 +69,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #ifdef __GNUC__
@@ -1213,6 +1214,39 @@ typedef struct {
  * Since: 0.1
  */
 void gcmmap_get_stats(gcmmap_stats *stats);
+
+/*
+ * Looking at regions.
+ *
+ * What is written goes to a stream of the caller's.  No lock is held meanwhile; the regions
+ * are those of one moment, and what is said of their pages is a little younger.
+ */
+#define GCMMAP_LIST_JSON 0x1u /* for programs; else for people */
+
+/**
+ * List all regions, open, closed and dying, in the order of their addresses.
+ *
+ * A line for each, with a heading: address, size, state, access (rwx as in /proc/self/maps, s
+ * or p: shared or private; t: traced; h: by handle), age, how much of it is in memory
+ * and how much was written by this process (only of private memory is that known), where in
+ * which file it begins or what it is called, and where in the program it was mapped and closed.
+ *
+ * As JSON: an array with one object for each region.  "handle", "data": addresses, as strings.
+ * "size", "bytes_mapped", "bytes_resident", "bytes_written", "room", "offset": bytes.
+ * "state": "open", "closing", "closed" or "dying".  "flags": names, as mapped.  "age":
+ * seconds.  "name": options.name, or the path.  "mapped_by", "closed_by": places in the program.
+ * What is not known is null.  Later versions may add members.
+ *
+ * \param to     open for writing, and flushed.
+ * \param flags  0 or GCMMAP_LIST_JSON.
+ * \return  0, or -1 with errno set:
+ *   EINVAL  to is NULL, or flags has other bits; nothing is written
+ *   ENOMEM  no memory for the table; nothing is written
+ *   EIO, ENOSPC, EPIPE ...  from the stream
+ * Threads: any that the collector knows.
+ * Since:   0.1
+ */
+int gcmmap_list(FILE *to, unsigned flags);
 
 #ifdef __cplusplus
 }

@@ -258,38 +258,6 @@ int os_clone(int fd, off_t from, size_t n_bytes, int *clone)
     return error == 0 ? 0 : ENOTSUP;
 }
 
-/* "start-end rwxp offset device inode": proc_pid_maps(5). */
-static bool covers(const char *line, uintptr_t at, size_t n_bytes, unsigned *flags, bool *of_file)
-{
-    unsigned long from, to, inode;
-    char access[5];
-
-    if (sscanf(line, "%lx-%lx %4s %*x %*s %lu", &from, &to, access, &inode) != 4 || at < from ||
-        at >= to || n_bytes > to - at)
-        return false;
-    *flags = (access[0] == 'r' ? GCMMAP_READ : 0u) | (access[1] == 'w' ? GCMMAP_WRITE : 0u) |
-             (access[2] == 'x' ? GCMMAP_EXEC : 0u) | (access[3] == 'p' ? GCMMAP_PRIVATE : 0u);
-    *of_file = inode != 0;
-    return true;
-}
-
-int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *of_file)
-{
-    int saved_errno = errno;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char *line = NULL;
-    size_t room = 0;
-    bool found = false;
-
-    while (maps != NULL && !found && getline(&line, &room, maps) > 0)
-        found = covers(line, (uintptr_t)at, n_bytes, flags, of_file);
-    free(line);
-    if (maps != NULL)
-        (void)fclose(maps);
-    errno = saved_errno;
-    return maps == NULL ? ENOTSUP : found ? 0 : EFAULT;
-}
-
 int os_move(void *to, void *from, size_t n_bytes)
 {
     int saved_errno = errno;

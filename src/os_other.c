@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gcmmap.h"
 #include "os_extra.h"
+#include "os_look.h"
 
 size_t os_find_written(uintptr_t *from, uintptr_t to, struct os_range *ranges, size_t n_most)
 {
@@ -136,4 +139,20 @@ int os_move(void *to, void *from, size_t n_bytes)
 {
     (void)to, (void)from, (void)n_bytes;
     return ENOTSUP;
+}
+
+uint64_t os_milliseconds(void)
+{
+    return (uint64_t)time(NULL) * 1000;
+}
+
+int os_each_mapping(bool (*fn)(const struct os_mapped *, void *), void *arg)
+{
+    (void)fn, (void)arg;
+    return ENOTSUP;
+}
+
+void os_name_address(const void *address, char *text, size_t n_bytes)
+{
+    (void)snprintf(text, n_bytes, "%#lx", (unsigned long)(uintptr_t)address);
 }

@@ -124,4 +124,40 @@ size_t region_trim(void);
 
 void region_get_stats(gcmmap_stats *stats);
 
+enum region_visible { REGION_OPEN, REGION_CLOSING, REGION_CLOSED, REGION_DYING };
+
+/* What a region is like at some moment.  Addresses are complemented: they keep nothing. */
+struct region_info {
+    uint64_t id;
+    uintptr_t hidden_handle;
+    uintptr_t hidden_data;
+    size_t block_bytes; /* from its handle on: what pointers keep it by */
+    size_t n_bytes;
+    size_t n_page_bytes; /* of the pages that hold them, 0: they are gone */
+    size_t room;         /* 0: fixed size */
+    off_t offset;        /* in its file */
+    unsigned flags;      /* GCMMAP_ ..., as mapped */
+    enum region_visible state;
+    bool traced, of_file, charged, by_handle;
+    uint64_t age; /* milliseconds */
+    const void *mapped_by, *closed_by;
+    const char *name; /* or NULL */
+};
+
+struct region_list {
+    struct region_info *infos; /* in the order of their data's addresses */
+    size_t n;
+    char *names;
+};
+
+/* Lock not held.  All regions; ENOMEM.  To be given back by region_end_list(). */
+int region_begin_list(struct region_list *list);
+void region_end_list(struct region_list *list);
+
+/*
+ * Pins the region that is described, if it is still open and as long.  false: it is not.
+ * A region without bytes has no pages.
+ */
+bool region_pin_listed(const struct region_info *info, struct region_pin *pin);
+
 #endif

@@ -191,11 +191,12 @@ static void guard_hole(struct region *region)
 }
 
 /* Threads of the parent that were at work are not here to finish it. */
-static void finish_what_others_began(struct reservation *reservation)
+static void finish_what_others_began(struct reservation *reservation, void *arg)
 {
     struct region *region = reservation->user;
     struct close_call call = { .region = region };
 
+    (void)arg;
     if (region == NULL)
         return;
     region->n_pins = 0;
@@ -216,5 +217,5 @@ static void finish_what_others_began(struct reservation *reservation)
 
 void region_finish_closing_in_child(void)
 {
-    registry_each(finish_what_others_began);
+    registry_each(finish_what_others_began, NULL);
 }

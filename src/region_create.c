@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "collector.h"
+#include "os_look.h"
 #include "outside.h"
 #include "pace.h"
 #include "region_record.h"
@@ -250,6 +251,8 @@ static struct region *new_record(const struct region_request *request)
     region->traced = request->traced;
     region->of_file = request->of_file;
     region->mapped_by = request->caller;
+    region->mapped_at = os_milliseconds();
+    region->offset = request->mapping.offset + (off_t)request->head;
     region->charged = (~region->flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == 0; /* both are set */
     /* Nothing to point into: then the handle's block will do. */
     region->by_handle =

@@ -52,6 +52,8 @@ struct region {
     bool by_handle;        /* lies outside the heap; body.at is the handle's block */
     bool may_be_protected; /* against reading: some pages, once, by an operation */
     char *name;            /* malloc'ed, or NULL */
+    uint64_t mapped_at;    /* os_milliseconds() */
+    off_t offset;          /* of its first byte, in its file */
     const void *mapped_by; /* addresses in code: where the call was made; or NULL */
     const void *closed_by;
     struct parts *parts;              /* GCMMAP_PARTIAL; or NULL */

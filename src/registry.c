@@ -153,9 +153,9 @@ struct reservation *registry_find(const void *block)
     return table[i].key != 0 ? table[i].reservation : NULL;
 }
 
-void registry_each(void (*fn)(struct reservation *reservation))
+void registry_each(void (*fn)(struct reservation *reservation, void *arg), void *arg)
 {
     for (size_t i = 0; i < n_entries; i++)
         if (table[i].key != 0 && table[i].key == table[i].reservation->hidden_block)
-            fn(table[i].reservation);
+            fn(table[i].reservation, arg);
 }

@@ -39,6 +39,6 @@ void registry_remove(const void *block);
 struct reservation *registry_find(const void *block);
 
 /* Lock held, or in a forked child.  Calls fn once for each; fn leaves the table alone. */
-void registry_each(void (*fn)(struct reservation *reservation));
+void registry_each(void (*fn)(struct reservation *reservation, void *arg), void *arg);
 
 #endif

@@ -63,6 +63,7 @@ c_tests = \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
 	tests/lines-and-fields-are-walked \
+	tests/listed-regions-are-as-they-are \
 	tests/locked-pages-stay-in-memory \
 	tests/mapping-flags-reach-the-kernel \
 	tests/names-are-shown \

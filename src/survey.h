@@ -1,0 +1,26 @@
+/*
+ * survey: what the pages of a region hold at this moment.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SURVEY_H
+#define SURVEY_H
+
+#include "region.h"
+
+/* A region cut into n pieces of the same size, for those who draw it. */
+struct survey_pieces {
+    size_t n;
+    uint32_t *resident, *written; /* pages in each piece */
+};
+
+struct survey {
+    bool knows_resident, knows_written;
+    size_t n_resident, n_written; /* bytes of whole pages */
+    struct survey_pieces *pieces; /* filled in; or NULL */
+};
+
+/* Lock not held.  Asks the system; a region that is not open any more has nothing. */
+void survey_region(const struct region_info *info, struct survey *survey);
+
+#endif
