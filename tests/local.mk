@@ -2,7 +2,8 @@
 
 TEST_EXTENSIONS = .sh .scm .lisp
 AM_TESTS_ENVIRONMENT = top_srcdir='$(top_srcdir)' top_builddir='$(top_builddir)' CC='$(CC)'; \
-	GUILE='$(GUILE)'; ECL='$(ECL)'; export top_srcdir top_builddir CC GUILE ECL;
+	GUILE='$(GUILE)'; ECL='$(ECL)'; export top_srcdir top_builddir CC GUILE ECL; \
+	BDW_GC_CFLAGS='$(BDW_GC_CFLAGS)'; BDW_GC_LIBS='$(BDW_GC_LIBS)'; export BDW_GC_CFLAGS BDW_GC_LIBS;
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(SHELL)
@@ -14,10 +15,12 @@ LISP_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-ecl.sh
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests)
 EXTRA_DIST += $(shell_tests) tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h
+EXTRA_DIST += tests/cplusplus/header.cc
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
 EXTRA_DIST += $(ecl_tests) tests/run-ecl.sh tests/ecl/tap.lisp
 
 shell_tests = \
+	tests/cplusplus-needs-no-ownership.sh \
 	tests/examples-do-what-they-say.sh \
 	tests/giving-back-free-heap-changes-nothing.sh \
 	tests/incremental-collection-changes-nothing.sh \
