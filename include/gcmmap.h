@@ -200,6 +200,30 @@ typedef struct {
  */
 #define GCMMAP_PARTIAL 0x100000u
 
+/*
+ * With GCMMAP_GUARDED a page in front of the region's pages and one behind them fault, whatever
+ * is mapped next to it.  Anonymous memory lies so that it ends with its last page:
+ *
+ *      handle            data                    data + size
+ *        v                v                           v
+ *        +-------+--------+---------------------------+--+-------+
+ *        | guard | unused | the bytes asked for       |  | guard |
+ *        +-------+--------+---------------------------+--+-------+
+ *
+ * data is a multiple of 16 (of the size of pages if size is one), so up to 15 bytes behind the
+ * end can be touched: let size be a multiple of 16 if the very first shall fault.  Bytes of files
+ * lie in their pages as they do in the file, and regions with options.room begin with
+ * a page.  The addresses cost two pages more, no memory, and one or two map slots.
+ *
+ * Not where the host collects incrementally by write protection (ENOTSUP): bdwgc makes any page
+ * of its heap accessible that is touched.  If it begins with that later, guards are lost.  With
+ * GCMMAP_BY_HANDLE, not traced, they stay.
+ *
+ * Without the flag there are guards where they cost nothing: behind the pages of a writable
+ * region that has more than 32 KiB or that is a whole number of pages; none in front.
+ */
+#define GCMMAP_GUARDED 0x200000u
+
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
 
@@ -283,7 +307,8 @@ gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
  * kernel by the collector.  Pages cost memory only once they are touched.
  *
  * It is traced unless GCMMAP_POINTER_FREE: what it points to stays alive.  If size
- * is a whole number of pages, the byte behind the last one cannot be touched.
+ * is a whole number of pages, the byte behind the last one cannot be touched; see
+ * GCMMAP_GUARDED for more.
  *
  * \param size   bytes; 0 gives an empty region.
  * \param flags  access; none at all means GCMMAP_WRITE.  GCMMAP_PRIVATE goes

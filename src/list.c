@@ -37,6 +37,7 @@ static const struct {
     { GCMMAP_NO_DUMP, "no_dump" },
     { GCMMAP_SECRET, "secret" },
     { GCMMAP_PARTIAL, "partial" },
+    { GCMMAP_GUARDED, "guarded" },
 };
 
 static const char *const state_names[] = { "open", "closing", "closed", "dying" };

@@ -18,7 +18,10 @@
     (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_TRACED | GCMMAP_BY_HANDLE |            \
      GCMMAP_WRITE_BACK | GCMMAP_POPULATE | GCMMAP_HUGE | GCMMAP_HUGE_ONLY | GCMMAP_NORESERVE |     \
      GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN | GCMMAP_NO_FORK | GCMMAP_NO_DUMP |          \
-     GCMMAP_SECRET | GCMMAP_PARTIAL)
+     GCMMAP_SECRET | GCMMAP_PARTIAL | GCMMAP_GUARDED)
+
+/* Of memory that does not begin with a page; as malloc(3) gives. */
+#define MEMORY_ALIGNMENT ((size_t)16)
 
 /* off_t has no limit macro; it is a signed type. */
 #define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
@@ -143,6 +146,16 @@ static void align_for_huge(struct region_request *request)
     request->phase = phase;
 }
 
+/* So that what comes behind the bytes is a guard. */
+static void end_with_page(struct region_request *request)
+{
+    size_t page = request->page != 0 ? request->page : os_page_size();
+    size_t n_last = request->n_bytes % page;
+
+    if (n_last != 0)
+        request->head = (page - n_last) & ~(MEMORY_ALIGNMENT - 1);
+}
+
 static int create(struct region_request *request, gcmmap_region **handle)
 {
     int error = 0;
@@ -153,6 +166,8 @@ static int create(struct region_request *request, gcmmap_region **handle)
         error = request->mapping.fd >= 0 ? EINVAL : check_huge_only(request);
     else if (request->mapping.flags & GCMMAP_HUGE)
         align_for_huge(request);
+    if ((request->mapping.flags & GCMMAP_GUARDED) && request->mapping.fd < 0 && request->room == 0)
+        end_with_page(request);
     return error != 0 ? error : region_create(request, handle);
 }
 

@@ -116,7 +116,7 @@ static int let_pages_go(const struct close_call *call)
     if (error != 0)
         return error;
     if (call->for_good && body->n_outside != 0)
-        return os_unmap(body->start, body->n_outside);
+        return release_outside(body);
     return body->n_covered != 0 ? os_vacate(body->start, body->n_covered) : 0;
 }
 

@@ -17,6 +17,9 @@
 #include "reserve.h"
 #include "roots.h"
 
+/* More than so many bytes that can be written to are followed by a page that cannot. */
+#define FENCED_LEAST ((size_t)32 << 10)
+
 static uint64_t last_id; /* lock */
 
 static size_t round_to_pages(size_t n_bytes)
@@ -57,7 +60,7 @@ static void *set_live(void *arg)
 static size_t bytes_to_cover(const struct region *region, const struct region_request *request)
 {
     /* What would have to be read in at once is no more than was asked for. */
-    const unsigned not_these = GCMMAP_WRITE | GCMMAP_POPULATE | GCMMAP_LOCK;
+    const unsigned not_these = GCMMAP_WRITE | GCMMAP_POPULATE | GCMMAP_LOCK | GCMMAP_GUARDED;
     bool fill = request->mapping.fd >= 0 && request->mapping.direct && request->room == 0 &&
                 !(request->mapping.flags & not_these) && region->n_bytes != 0;
 
@@ -68,6 +71,24 @@ static size_t bytes_to_cover(const struct region *region, const struct region_re
 static unsigned char *align(unsigned char *start, size_t alignment, size_t phase)
 {
     return start + ((phase - (uintptr_t)start) & (alignment - 1));
+}
+
+static size_t guard_bytes(const struct region *region)
+{
+    return region->flags & GCMMAP_GUARDED ? os_page_size() : 0;
+}
+
+/*
+ * Addresses for n_bytes and what comes behind: one byte at least, since a pointer past the end
+ * must belong to us.  A page, inaccessible, where overruns could write and it costs nothing: a
+ * small region's neighbours would take one entry in the kernel's table with it.
+ */
+static size_t bytes_inside(const struct region *region, size_t n_bytes)
+{
+    size_t page = os_page_size(), guard = guard_bytes(region);
+    bool is_fenced = guard != 0 || ((region->flags & GCMMAP_WRITE) && n_bytes > FENCED_LEAST);
+
+    return is_fenced ? guard + round_to_pages(n_bytes) + page : round_to_pages(n_bytes + 1);
 }
 
 /* From the first page, with the room to grow. */
@@ -105,15 +126,35 @@ static int map_inside(struct region *region, const struct region_request *reques
     struct body *body = &region->body;
     size_t page = os_page_size(), alignment = request->alignment > page ? request->alignment : page;
 
-    /* One byte more than asked for: a pointer past the end must belong to us. */
-    body->at = reserve_take(round_to_pages(n_bytes + 1) + alignment - page, region->traced);
+    body->at = reserve_take(bytes_inside(region, n_bytes) + alignment - page, region->traced);
     if (body->at == NULL)
         return ENOMEM;
-    body->start = align(reservation_start(body->at), alignment, request->phase);
+    body->start =
+        align(reservation_start(body->at) + guard_bytes(region), alignment, request->phase);
     body->n_covered = bytes_to_cover(region, request);
     if (request->adopted != NULL)
         return take_over(region, request);
     return body->n_covered != 0 ? os_map(body->start, body->n_covered, mapping) : 0;
+}
+
+/* In inaccessible pages, some of which are left. */
+static int map_within(const struct body *body, const struct region_request *request,
+                      const struct os_mapping *mapping, void **start)
+{
+    size_t n_before = body->is_guarded ? os_page_size() : 0, n = n_before + body->n_outside;
+    void *first = NULL;
+    int error = request->address != NULL
+                    ? os_set_aside_at((char *)request->address - n_before, n, &first)
+                    : os_set_aside(n, request->alignment, request->phase - n_before, &first);
+
+    if (error != 0)
+        return error;
+    *start = (char *)first + n_before;
+    if (body->n_covered != 0)
+        error = os_map(*start, body->n_covered, mapping);
+    if (error != 0)
+        (void)os_unmap(first, n);
+    return error;
 }
 
 /* Pages anywhere; the handle is a block of its own, on which nothing is mapped. */
@@ -122,28 +163,20 @@ static int map_outside(struct region *region, const struct region_request *reque
 {
     struct body *body = &region->body;
     void *start = NULL;
-    int error;
+    int error = 0;
 
     body->at = reserve_take(os_page_size(), region->traced);
     if (body->at == NULL)
         return ENOMEM;
+    body->is_guarded = guard_bytes(region) != 0;
     body->n_covered = region_page_bytes(region);
-    body->n_outside = round_to_pages(n_bytes);
-    if (request->adopted != NULL) {
-        body->start = request->adopted;
-        return 0;
-    }
-    if (body->n_outside == body->n_covered && request->alignment == 0 && !request->address) {
+    body->n_outside = round_to_pages(n_bytes) + guard_bytes(region);
+    if (request->adopted != NULL)
+        start = request->adopted;
+    else if (body->n_outside == body->n_covered && request->alignment == 0 && !request->address)
         error = os_map_anywhere(body->n_covered, mapping, &start);
-    } else {
-        error = request->address != NULL
-                    ? os_set_aside_at(request->address, body->n_outside, &start)
-                    : os_set_aside(body->n_outside, request->alignment, request->phase, &start);
-        if (error == 0 && body->n_covered != 0)
-            error = os_map(start, body->n_covered, mapping);
-        if (error != 0 && start != NULL)
-            os_unmap(start, body->n_outside);
-    }
+    else
+        error = map_within(body, request, mapping, &start);
     body->start = start;
     return error;
 }
@@ -155,12 +188,16 @@ unsigned region_map_flags(const struct region *region)
     return protect ? (region->flags & ~GCMMAP_WRITE) | GCMMAP_READ : region->flags;
 }
 
-/* bdwgc's write protection goes by small pages, and would end the process on huge ones. */
+/*
+ * bdwgc's write protection goes by small pages, and would end the process on huge ones.  It makes
+ * any page of its heap accessible that is touched.
+ */
 static bool is_refused_by_collector(const struct region *region,
                                     const struct region_request *request)
 {
-    return request->page != 0 && region->traced && !region->by_handle &&
-           collector_protects_traced_blocks();
+    bool is_affected = (request->page != 0 && region->traced) || guard_bytes(region) != 0;
+
+    return is_affected && !region->by_handle && collector_protects_traced_blocks();
 }
 
 static int try_to_map(struct region *region, const struct region_request *request)

@@ -44,9 +44,16 @@ static void *begin(void *arg)
 
 /* ---- pages; lock not held, the list stays as it is in case of a fork -------- */
 
+int release_outside(const struct body *body)
+{
+    size_t n_before = body->is_guarded ? os_page_size() : 0;
+
+    return os_unmap(body->start - n_before, n_before + body->n_outside);
+}
+
 static void vacate(struct body *body)
 {
-    int error = body->n_outside != 0   ? os_unmap(body->start, body->n_outside)
+    int error = body->n_outside != 0   ? release_outside(body)
                 : body->n_covered != 0 ? os_vacate(body->start, body->n_covered)
                                        : 0;
 

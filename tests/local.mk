@@ -63,6 +63,7 @@ c_tests = \
 	tests/forgotten-parts-go \
 	tests/forked-children-see-holes-as-closed \
 	tests/forked-children-use-and-drop-regions \
+	tests/guards-fault-on-both-sides \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
 	tests/lines-and-fields-are-walked \
