@@ -10,25 +10,29 @@
  *     once with objects that are scanned for pointers, and once with ones that are not.
  *   - Each case is a process of its own; the cases take turns.  Collections are counted by
  *     bdwgc.  The heap is bdwgc's at the end, with what it has given back to the kernel for
- *     the moment, less what gcmmap has reserved of it.  Medians of the rounds.
- *   - "nothing, 2 MiB" calls gcmmap neither: it has the heap expanded by so much before it
- *     begins, and shows how far bdwgc's own rhythm depends on chance.
+ *     the moment, less what gcmmap has reserved of it.
+ *   - bdwgc's own rhythm depends on chance: how large the heap is that is used up before it
+ *     collects, is settled while it grows, in steps of a third.  So each case is run with the heap
+ *     expanded by 0 to 23 MiB before it begins, with nothing mapped as well, and the means
+ *     of these rounds are compared.
  *   - "nothing" calls gcmmap never; "once" maps and releases a file before it begins: what
  *     is left of gcmmap in a program that has nothing mapped.  The time of "once" is divided
  *     by that of "nothing" in the same round.
  */
 #include "bench.h"
 
+static const size_t early_mib[] = { 0, 2, 5, 11, 23 };
+
 #define OBJECT_BYTES ((size_t)64)
 #define ALLOCATED_BYTES (2 * GIB)
 #define N_LIVE (40 * MIB / OBJECT_BYTES)
-#define MOST_ROUNDS 9u
+#define MOST_ROUNDS (sizeof early_mib / sizeof *early_mib)
 #define TOLERANCE 0.15
 
 enum contents { SCANNED, ATOMIC, N_CONTENTS };
 static const char *const contents_names[N_CONTENTS] = { "scanned", "pointer-free" };
 
-enum use { NOTHING, EXPANDED, ONCE, MAPPED };
+enum use { NOTHING, ONCE, MAPPED };
 
 static const struct mapping {
     const char *name;
@@ -36,14 +40,9 @@ static const struct mapping {
     size_t n_bytes;
     bool is_in_quick;
 } mappings[] = {
-    { "nothing", NOTHING, 0, true },
-    { "nothing, 2 MiB", EXPANDED, 2 * MIB, false },
-    { "nothing, 48 MiB", EXPANDED, 48 * MIB, false },
-    { "once", ONCE, 0, true },
-    { "1 GiB", MAPPED, 1 * GIB, false },
-    { "4 GiB", MAPPED, 4 * GIB, false },
-    { "16 GiB", MAPPED, 16 * GIB, true },
-    { "64 GiB", MAPPED, 64 * GIB, false },
+    { "nothing", NOTHING, 0, true },      { "once", ONCE, 0, true },
+    { "1 GiB", MAPPED, 1 * GIB, false },  { "4 GiB", MAPPED, 4 * GIB, false },
+    { "16 GiB", MAPPED, 16 * GIB, true }, { "64 GiB", MAPPED, 64 * GIB, false },
 };
 #define N_MAPPINGS (sizeof mappings / sizeof *mappings)
 
@@ -52,6 +51,7 @@ static const struct mapping {
 struct task {
     const struct mapping *mapping;
     enum contents contents;
+    size_t n_early_bytes;
 };
 
 struct result {
@@ -97,9 +97,9 @@ static void run(const void *task_data, void *result_data)
     GC_INIT();
     live = GC_MALLOC(N_LIVE * sizeof *live);
     need(live != NULL, "GC_MALLOC");
-    if (mapping->use == EXPANDED) {
-        need(GC_expand_hp(mapping->n_bytes), "GC_expand_hp");
-    } else if (mapping->use == ONCE) {
+    if (task->n_early_bytes > 0)
+        need(GC_expand_hp(task->n_early_bytes), "GC_expand_hp");
+    if (mapping->use == ONCE) {
         need(gcmmap_unmap_now(map_file(1 * MIB)) == 0, "gcmmap_unmap_now");
         (void)gcmmap_trim();
     } else if (mapping->use == MAPPED) {
@@ -147,6 +147,15 @@ static double time_ratio(const struct series *series, const struct series *nothi
     return median(ratios, series->n);
 }
 
+static double mean(const double *numbers, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += numbers[i];
+    return sum / (double)n;
+}
+
 static bool is_within(double ratio)
 {
     return ratio >= 1 - TOLERANCE && ratio <= 1 + TOLERANCE;
@@ -155,17 +164,20 @@ static bool is_within(double ratio)
 static void report(FILE *json, const struct task *task, const struct series *series,
                    const struct series *nothing, bool is_first)
 {
-    double n_collections = median(series->n_collections, series->n);
-    double heap = median(series->heap_mib, series->n);
-    double rhythm = n_collections / median(nothing->n_collections, nothing->n);
-    double growth = heap / median(nothing->heap_mib, nothing->n);
+    double n_collections = mean(series->n_collections, series->n);
+    double heap = mean(series->heap_mib, series->n);
+    double rhythm = n_collections / mean(nothing->n_collections, nothing->n);
+    double growth = heap / mean(nothing->heap_mib, nothing->n);
+    double least = percentile(series->n_collections, series->n, 0);
+    double most = percentile(series->n_collections, series->n, 1);
     double slowness = time_ratio(series, nothing);
     bool is_met = is_within(rhythm) && is_within(growth);
     const char *verdict = is_met ? "met" : "MISSED";
 
-    printf("%-13s %-15s %6.0f %6.2f %10.1f %6.2f %9.2f %6.2f  %s\n", contents_names[task->contents],
-           task->mapping->name, n_collections, rhythm, heap, growth,
-           median(series->seconds, series->n), slowness, task->mapping->use < ONCE ? "" : verdict);
+    printf("%-13s %-8s %6.0f (%3.0f .. %3.0f) %6.2f %10.1f %6.2f %9.2f %6.2f  %s\n",
+           contents_names[task->contents], task->mapping->name, n_collections, least, most, rhythm,
+           heap, growth, median(series->seconds, series->n), slowness,
+           task->mapping->use < ONCE ? "" : verdict);
     fflush(stdout);
     if (json == NULL)
         return;
@@ -173,6 +185,7 @@ static void report(FILE *json, const struct task *task, const struct series *ser
             is_first ? "" : ",\n", contents_names[task->contents], task->mapping->name,
             task->mapping->n_bytes);
     fprintf(json, "\"collections\": %.0f, \"collections_ratio\": %.4f, ", n_collections, rhythm);
+    fprintf(json, "\"least\": %.0f, \"most\": %.0f, ", least, most);
     fprintf(json, "\"heap_mib\": %.2f, \"heap_ratio\": %.4f, \"reserved_mib\": %.1f, ", heap,
             growth, median(series->reserved_mib, series->n));
     fprintf(json, "\"seconds\": %.3f, \"time_ratio\": %.4f, \"met\": %s,\n ",
@@ -187,7 +200,7 @@ static void report(FILE *json, const struct task *task, const struct series *ser
 
 static const char usage[] = "Usage: rhythm [OPTION]... [RESULT.json]\n"
                             "Counts a program's collections with nothing mapped and with much.\n\n"
-                            "  --quick      one round instead of 3, fewer sizes\n"
+                            "  --quick      3 rounds instead of 5, fewer sizes\n"
                             "  --note=TEXT  goes into the JSON file\n"
                             "  --only, --seconds, --all, --large   are for the other benchmarks\n";
 
@@ -196,7 +209,7 @@ int main(int argc, char **argv)
     struct machine machine = this_machine();
     struct options options = read_common_options(argc, argv, usage);
     static struct series series[N_CONTENTS][N_MAPPINGS];
-    unsigned n_rounds = options.is_quick ? 1 : 3;
+    unsigned n_rounds = options.is_quick ? 3 : MOST_ROUNDS;
     bool is_first = true;
     FILE *json;
 
@@ -207,7 +220,8 @@ int main(int argc, char **argv)
     for (unsigned round = 0; round < n_rounds; round++)
         for (int contents = 0; contents < N_CONTENTS; contents++)
             for (size_t i = 0; i < N_MAPPINGS; i++) {
-                struct task task = { &mappings[i], (enum contents)contents };
+                struct task task = { &mappings[i], (enum contents)contents,
+                                     early_mib[round] * MIB };
                 struct result result = { 0 };
 
                 if (options.is_quick && !mappings[i].is_in_quick)
@@ -218,20 +232,22 @@ int main(int argc, char **argv)
                 note(&series[contents][i], &result);
             }
     progress("%s", "");
-    printf("\n%-13s %-15s %6s %6s %10s %6s %9s %6s\n", "objects", "mapped", "GCs", "ratio",
+    printf("\n%-13s %-8s %6s %12s %6s %10s %6s %9s %6s\n", "objects", "mapped", "GCs", "", "ratio",
            "heap MiB", "ratio", "seconds", "ratio");
     if (json != NULL)
         fprintf(json, "\"tolerance\": %.2f,\n\"cases\": [\n", TOLERANCE);
     for (int contents = 0; contents < N_CONTENTS; contents++)
         for (size_t i = 0; i < N_MAPPINGS; i++) {
-            struct task task = { &mappings[i], (enum contents)contents };
+            struct task task = { &mappings[i], (enum contents)contents, 0 };
 
             if (series[contents][i].n == 0)
                 continue;
             report(json, &task, &series[contents][i], &series[contents][0], is_first);
             is_first = false;
         }
-    printf("\nheap: bdwgc's, less what gcmmap has reserved.  ratio: to nothing mapped.\n");
+    printf("\nMeans of %u rounds, each with another size of the early heap.  heap: bdwgc's, less\n"
+           "what gcmmap has reserved.  ratio: to nothing mapped.\n",
+           n_rounds);
     if (json != NULL) {
         fputs("\n]\n", json);
         json_end(json, options.path);

@@ -110,7 +110,7 @@ handle() {
 }
 
 rhythm() {
-    table rhythm '[.cases[] | [.contents, .mapped, .collections, (.collections_ratio | fixed(2)),
+    table rhythm '[.cases[] | [.contents, .mapped, "\(.collections) (\(.least) to \(.most))", (.collections_ratio | fixed(2)),
         (.heap_mib | fixed(1)), (.heap_ratio | fixed(2)), (.time_ratio | fixed(2)),
         (if .mapped | startswith("nothing") then "" else (.met | verdict) end)]] |
         table(["objects", "mapped", "collections", "ratio", "heap, MiB", "ratio", "time, ratio", ""])'
