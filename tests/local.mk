@@ -24,6 +24,7 @@ shell_tests = \
 	tests/examples-do-what-they-say.sh \
 	tests/giving-back-free-heap-changes-nothing.sh \
 	tests/incremental-collection-changes-nothing.sh \
+	tests/installed-libraries-are-found.sh \
 	tests/libraries-export-only-the-interface.sh \
 	tests/parallel-marking-changes-nothing.sh \
 	tests/snapshots-are-cloned-where-files-can-be.sh
