@@ -48,6 +48,11 @@
  *   - The collector is conservative: an integer that looks like a pointer can
  *     keep a region a little longer than needed.  Use gcmmap_close() when the
  *     moment matters.
+ *   - Where bdwgc looks for leaks (GC_set_find_leak(1) before the first call of gcmmap,
+ *     GC_FIND_LEAK=1), regions are no leaks: forgotten ones go as ever, but only in calls
+ *     that map or collect, as there are no finalizers.  A host that sets an event procedure
+ *     (GC_set_on_collection_event) has to call the one that was there; else mapping fails
+ *     with ENOTSUP in that mode, and what was mapped before is lost to bdwgc, which frees it.
  *   - Reading a shared mapping whose file was truncated ends in SIGBUS, as with
  *     mmap(2).
  *   - gcmmap_map(), gcmmap_open(), gcmmap_alloc() and gcmmap_collect() may

@@ -80,12 +80,32 @@ void collector_push_ticket(struct collector_marker *marker, void *ticket)
 /* ---- the world ------------------------------------------------------------- */
 
 static GC_on_collection_event_proc host_event;
+static _Atomic GC_word noted_cycle; /* the last collection of which we were told */
 
-/* Where the host has set its own after us we are not called, and nothing is lost but time. */
+/*
+ * In leak-finding mode bdwgc calls no disclaim procedure, but prints and frees whatever is
+ * not marked: a block with a file on it, too.  So we are there first.
+ */
+static void stand_in_for_sweep(void *block)
+{
+    if (GC_is_marked(block))
+        return;
+    if (GC_get_kind_and_size(block, NULL) == (int)ticket_kind)
+        (void)refuse_to_reclaim_ticket(block);
+    else
+        (void)refuse_to_be_reclaimed(block);
+}
+
+/* Where the host has set its own after us we are not called: see collector_lets_us_live(). */
 static void GC_CALLBACK note_event(GC_EventType event)
 {
     if (host_event != 0)
         host_event(event);
+    if (event == GC_EVENT_RECLAIM_START) {
+        atomic_store(&noted_cycle, GC_get_gc_no());
+        if (GC_get_find_leak())
+            hooks->each_block(stand_in_for_sweep);
+    }
     if (event == GC_EVENT_POST_STOP_WORLD || event == GC_EVENT_PRE_START_WORLD)
         os_world_is_stopped(event == GC_EVENT_POST_STOP_WORLD);
 }
@@ -102,9 +122,17 @@ void collector_start(const struct collector_hooks *h)
     ticket_kind = GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(call_ticket), 0), 0, 1);
     GC_register_disclaim_proc((int)ticket_kind, refuse_to_reclaim_ticket, 0);
     host_event = GC_get_on_collection_event();
+    atomic_store(&noted_cycle, GC_get_gc_no());
     GC_set_on_collection_event(note_event);
     GC_register_disclaim_proc((int)plain_kind, refuse_to_be_reclaimed, 0);
     GC_register_disclaim_proc((int)traced_kind, refuse_to_be_reclaimed, 0);
+}
+
+bool collector_lets_us_live(void)
+{
+    /* A procedure over ours may well call ours: then we were told. */
+    return !GC_get_find_leak() || GC_get_on_collection_event() == note_event ||
+           atomic_load(&noted_cycle) == GC_get_gc_no();
 }
 
 void *collector_locked(void *(*fn)(void *), void *arg)
@@ -306,6 +334,7 @@ void collector_walk(struct collector_usage *usage)
     if (atomic == NULL)
         return;
     walk.atomic_kind = GC_get_kind_and_size(atomic, NULL);
+    GC_FREE(atomic); /* or it would be called a leak, where they are looked for */
     collector_locked(walk_locked, &walk);
 }
 
@@ -423,6 +452,9 @@ void collector_want_finalization_point(void)
 {
     unsigned none = 0;
 
+    /* In leak-finding mode there are no finalizers, and sentinels would be called leaks. */
+    if (GC_get_find_leak())
+        return;
     if (atomic_load_explicit(&n_sentinels, memory_order_relaxed) > 0 ||
         !atomic_compare_exchange_strong(&n_sentinels, &none, N_SENTINELS))
         return;

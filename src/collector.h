@@ -47,6 +47,12 @@ struct collector_hooks {
     void (*ticket_called)(size_t number, struct collector_marker *marker);
     void (*ticket_idle)(size_t number);
 
+    /*
+     * Calls fn for each block and each ticket that were not freed; it may call unreached and
+     * ticket_idle.  Lock held, other threads running.
+     */
+    void (*each_block)(void (*fn)(void *block));
+
     /* After a collection, where the host lets finalizers run.  No lock held. */
     void (*finalization_point)(void);
 
@@ -59,6 +65,12 @@ struct collector_hooks {
  * host has not.  Must not be called with the lock held.
  */
 void collector_start(const struct collector_hooks *hooks);
+
+/*
+ * False: it looks for leaks, and the host's event procedure keeps from us when.  Blocks would be
+ * freed, whatever is mapped on them.
+ */
+bool collector_lets_us_live(void);
 
 /* Runs fn(arg) under the allocation lock.  fn must not call the collector. */
 void *collector_locked(void *(*fn)(void *arg), void *arg);

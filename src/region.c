@@ -231,6 +231,12 @@ static void after_fork_in_child(void)
     collector_after_fork_in_child();
 }
 
+static void each_block(void (*fn)(void *block))
+{
+    registry_each_block(fn);
+    roots_each_ticket(fn);
+}
+
 static void start_once(void)
 {
     static const struct collector_hooks hooks = {
@@ -238,6 +244,7 @@ static void start_once(void)
         .mark = mark_block,
         .ticket_called = ticket_called,
         .ticket_idle = roots_forget,
+        .each_block = each_block,
         .finalization_point = finalization_point,
         .is_anything_left = is_anything_left,
     };

@@ -197,6 +197,8 @@ static bool is_refused_by_collector(const struct region *region,
 {
     bool is_affected = (request->page != 0 && region->traced) || guard_bytes(region) != 0;
 
+    if (!collector_lets_us_live())
+        return true;
     return is_affected && !region->by_handle && collector_protects_traced_blocks();
 }
 

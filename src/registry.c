@@ -159,3 +159,10 @@ void registry_each(void (*fn)(struct reservation *reservation, void *arg), void 
         if (table[i].key != 0 && table[i].key == table[i].reservation->hidden_block)
             fn(table[i].reservation, arg);
 }
+
+void registry_each_block(void (*fn)(void *block))
+{
+    for (size_t i = 0; i < n_entries; i++)
+        if (table[i].key != 0)
+            fn((void *)~table[i].key);
+}

@@ -41,4 +41,7 @@ struct reservation *registry_find(const void *block);
 /* Lock held, or in a forked child.  Calls fn once for each; fn leaves the table alone. */
 void registry_each(void (*fn)(struct reservation *reservation, void *arg), void *arg);
 
+/* Lock held.  Calls fn once for each block; fn leaves the table alone. */
+void registry_each_block(void (*fn)(void *block));
+
 #endif

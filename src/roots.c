@@ -68,14 +68,19 @@ void roots_start(void)
     fresh = calloc(N_TICKETS, sizeof *fresh);
     if (fresh == NULL)
         return;
+    collector_pause(true); /* where it looks for leaks: until they are known */
     for (size_t i = 0; i < N_TICKETS; i++) {
         void *ticket = collector_new_ticket(i);
 
         atomic_flag_clear(&fresh[i].is_locked);
         fresh[i].hidden = ticket != NULL ? ~(uintptr_t)ticket : 0;
     }
-    if (!atomic_compare_exchange_strong(&tickets, &none, fresh))
-        free(fresh); /* another thread's are as good; the collector keeps ours, unused */
+    if (!atomic_compare_exchange_strong(&tickets, &none, fresh)) {
+        for (size_t i = 0; i < N_TICKETS; i++) /* another thread's are as good */
+            collector_free_block((void *)(fresh[i].hidden != 0 ? ~fresh[i].hidden : 0));
+        free(fresh);
+    }
+    collector_pause(false);
 }
 
 /* ---- a walk over what was written ------------------------------------------- */
@@ -284,4 +289,13 @@ void roots_forget(size_t i)
         set_used(&table[i], false);
         unlock(&table[i]);
     }
+}
+
+void roots_each_ticket(void (*fn)(void *ticket))
+{
+    const struct ticket *table = atomic_load(&tickets);
+
+    for (size_t i = 0; table != NULL && i < N_TICKETS; i++)
+        if (table[i].hidden != 0)
+            fn((void *)~table[i].hidden);
 }

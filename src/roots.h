@@ -54,4 +54,7 @@ void roots_go_on(size_t ticket, struct collector_marker *marker, roots_finder *f
 /* At the end of a collection, lock held: the ticket has no block any more. */
 void roots_forget(size_t ticket);
 
+/* Calls fn for each object that is ours for good. */
+void roots_each_ticket(void (*fn)(void *ticket));
+
 #endif

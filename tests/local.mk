@@ -67,6 +67,7 @@ c_tests = \
 	tests/guards-fault-on-both-sides \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
+	tests/leak-finding-finds-no-regions \
 	tests/lines-and-fields-are-walked \
 	tests/listed-regions-are-as-they-are \
 	tests/locked-pages-stay-in-memory \
