@@ -121,6 +121,13 @@ int os_set_aside_at(void *address, size_t n_bytes, void **at);
 int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *of_file);
 
 /*
+ * The file that is mapped at an address, and where in it that is.  ENOENT: there is none, or it
+ * is not found at its path any more; path and offset are filled in if they are known, else
+ * "" and -1.  Async-signal-safe.
+ */
+int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path, size_t room);
+
+/*
  * Moves pages that are one mapping to `to`, in place of what is there, which the caller owns.
  * On failure they stay, and those at `to` are inaccessible.
  */

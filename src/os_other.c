@@ -156,3 +156,11 @@ void os_name_address(const void *address, char *text, size_t n_bytes)
 {
     (void)snprintf(text, n_bytes, "%#lx", (unsigned long)(uintptr_t)address);
 }
+
+int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path, size_t room)
+{
+    (void)at, (void)file, (void)room;
+    path[0] = '\0';
+    *offset = -1;
+    return ENOENT;
+}

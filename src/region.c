@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "collector.h"
+#include "fault.h"
 #include "outside.h"
 #include "pace.h"
 #include "registry.h"
@@ -69,6 +70,7 @@ static void block_is_unreached(void *block)
         outside_unprepare();
     }
     region->state = DYING;
+    region_hide(region);
     release_add(&region->body);
 }
 
@@ -110,15 +112,19 @@ static void mark_block(void *block, struct collector_marker *marker)
     const struct region *region = region_on(reservation);
     struct roots_contents contents;
 
+    fault_hold(); /* the thread may be in the middle of a guard, and allocating */
     if (region != NULL && !region->by_handle)
         reserve_mark_neighbours(reservation, block, marker);
     if (find_contents(block, &contents))
         roots_scan(marker, block, &contents);
+    fault_release();
 }
 
 static void ticket_called(size_t ticket, struct collector_marker *marker)
 {
+    fault_hold();
     roots_go_on(ticket, marker, find_contents);
+    fault_release();
 }
 
 /* ---- release -------------------------------------------------------------- */
@@ -156,19 +162,30 @@ void region_tell(const struct region_news *news)
 {
     const struct region_listener *listener = news->listener;
     gcmmap_release release = news->release;
+    gcmmap_guard *guards;
 
     if (listener == NULL)
         return;
     release.name = listener->name;
+    guards = fault_set_aside();
     if (listener->adopted_released != NULL)
         listener->adopted_released(listener->adopted, release.size, listener->data);
     else
         listener->released(&release, listener->data);
+    fault_take_up(guards);
     region_free_listener(news->listener);
+}
+
+static void *hide(void *arg)
+{
+    region_hide(arg);
+    return NULL;
 }
 
 void region_free_record(struct region *region)
 {
+    if (region->place != NULL)
+        collector_locked(hide, region);
     region_end_growth(region->growth);
     region_free_listener(region->listener);
     free(region->name);
@@ -225,6 +242,7 @@ static void finalization_point(void)
 
 static void after_fork_in_child(void)
 {
+    places_after_fork_in_child();
     region_finish_closing_in_child();
     release_after_fork_in_child();
     reserve_after_fork_in_child();
@@ -249,6 +267,7 @@ static void start_once(void)
         .is_anything_left = is_anything_left,
     };
 
+    region_catch_faults();
     collector_start(&hooks);
     (void)os_on_fork_in_child(after_fork_in_child);
 }

@@ -113,6 +113,12 @@ struct region_budget {
 void region_set_budget(const struct region_budget *budget);
 struct region_budget region_get_budget(void);
 
+/* Once, before a region is made: what signal handlers may ask of it. */
+void region_catch_faults(void);
+
+/* Tells apart what may be the matter with a file; lock not held. */
+void region_look_at_file(gcmmap_fault *fault);
+
 int region_close(gcmmap_region *handle, const void *caller);
 int region_unmap_now(gcmmap_region *handle);
 

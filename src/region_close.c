@@ -46,6 +46,7 @@ static void *begin_close(void *arg)
         if (region->by_handle) /* the kernel may give the addresses to others at once */
             outside_remove(region->body.start);
         region_forget_parts(region);
+        places_hide(region->place);
         region->state = UNMAPPING;
         call->region = region;
     } else if (region->state != CLOSED) {
@@ -53,6 +54,7 @@ static void *begin_close(void *arg)
         if (region->state == LIVE)
             region_count_live(region, -1);
         region->state = CLOSING;
+        region->closed_by = call->caller;
         region->n_closers++;
         call->region = region;
     }
@@ -78,6 +80,7 @@ static void *end_close(void *arg)
             outside_unprepare();
         pace_unmapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
         reserve_put(region->body.at);
+        region_hide(region);
         take_rest(call);
         return NULL;
     }
@@ -85,18 +88,20 @@ static void *end_close(void *arg)
         region->pages_are_gone |= call->error == 0;
         if (--region->n_closers > 0)
             return NULL;
-    } else if (region->by_handle) {
-        outside_add(region->body.start, region->body.n_outside, region);
+    } else {
+        if (region->by_handle)
+            outside_add(region->body.start, region->body.n_outside, region);
+        region_show(region);
     }
     if (region->pages_are_gone) {
         region->state = CLOSED;
-        region->closed_by = call->caller;
         region->body.n_covered = 0;
         region->body.writes_back = false;
         region_stats.n_closed++;
         take_rest(call);
     } else {
         region->state = LIVE;
+        region->closed_by = NULL;
         region_count_live(region, 1);
     }
     return NULL;
@@ -131,6 +136,8 @@ static int close_now(gcmmap_region *handle, const void *caller, bool for_good)
     /* No new operation begins in this state; those under way may need the pages. */
     while (collector_locked(is_pinned, call.region) != NULL)
         os_yield();
+    if (for_good)
+        places_wait();
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
             region_collect_and_drain();
@@ -188,6 +195,7 @@ static void guard_hole(struct region *region)
         outside_remove(region->body.start);
         outside_unprepare();
     }
+    region_hide(region);
 }
 
 /* Threads of the parent that were at work are not here to finish it. */
@@ -205,8 +213,11 @@ static void finish_what_others_began(struct reservation *reservation, void *arg)
         guard_hole(region);
     if (region->state != CLOSING && region->state != UNMAPPING)
         return;
-    if (region->state == UNMAPPING && region->by_handle)
-        outside_add(region->body.start, region->body.n_outside, region);
+    if (region->state == UNMAPPING) {
+        if (region->by_handle)
+            outside_add(region->body.start, region->body.n_outside, region);
+        region_show(region);
+    }
     region->n_closers = 1;
     call.error = let_pages_go(&call);
     (void)end_close(&call);

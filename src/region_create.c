@@ -43,6 +43,7 @@ static void *set_live(void *arg)
     region->state = LIVE;
     region->id = ++last_id;
     region->body.at->user = region;
+    region_show(region);
     if (region->by_handle)
         outside_add(region->body.start, region->body.n_outside, region);
     region_count_live(region, 1);
@@ -274,6 +275,10 @@ static int prepare(struct region *region, const struct region_request *request)
         error = prepare_growth(region, request);
     if (error == 0 && (region->flags & GCMMAP_PARTIAL))
         error = region_prepare_parts(region, total_bytes(request));
+    if (error == 0 && (region->place = places_new()) == NULL)
+        error = ENOMEM;
+    if (error == 0 && region->by_handle)
+        error = outside_prepare();
     return error;
 }
 
@@ -381,8 +386,6 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     if (region->traced)
         roots_start();
     error = is_refused_by_collector(region, request) ? ENOTSUP : prepare(region, request);
-    if (error == 0 && region->by_handle)
-        error = outside_prepare();
     if (error == 0) {
         error = map_or_collect(region, request, &more);
         if (error != 0 && region->by_handle)

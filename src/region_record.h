@@ -10,6 +10,7 @@
 #ifndef REGION_RECORD_H
 #define REGION_RECORD_H
 
+#include "places.h"
 #include "region.h"
 #include "release.h"
 #include "reservation.h"
@@ -54,6 +55,7 @@ struct region {
     char *name;            /* malloc'ed, or NULL */
     uint64_t mapped_at;    /* os_milliseconds() */
     off_t offset;          /* of its first byte, in its file */
+    struct place *place;   /* shown to signal handlers as long as it can be named */
     const void *mapped_by; /* addresses in code: where the call was made; or NULL */
     const void *closed_by;
     struct parts *parts;              /* GCMMAP_PARTIAL; or NULL */
@@ -92,6 +94,13 @@ static inline struct region *region_named(struct region *region)
 
 /* Lock held.  The named region with this handle, whatever the pointer is; else NULL. */
 struct region *region_with(const gcmmap_region *handle);
+
+/*
+ * Lock held.  From now on signal handlers find it; or do not, for ever.  In between it may be
+ * hidden for a while, by places_hide().
+ */
+void region_show(struct region *region);
+void region_hide(struct region *region);
 
 /* Lock held.  Counts it in or out, with sign 1 or -1. */
 void region_count_live(const struct region *region, ptrdiff_t sign);

@@ -14,6 +14,7 @@
 #include "collector.h"
 #include "gcmmap.h"
 #include "os.h"
+#include "places.h"
 #include "reserve.h"
 
 /* Under the collector's lock. */
@@ -158,6 +159,7 @@ struct body *release_all(void)
     list = collector_locked(begin, NULL);
     if (list == NULL)
         return NULL;
+    places_wait(); /* signal handlers may still look at the records */
     for (struct body *body = list; body != NULL; body = body->next) {
         write_back(body);
         result.n++;

@@ -65,6 +65,7 @@ c_tests = \
 	tests/forked-children-see-holes-as-closed \
 	tests/forked-children-use-and-drop-regions \
 	tests/guards-fault-on-both-sides \
+	tests/guards-catch-faults \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
 	tests/leak-finding-finds-no-regions \
@@ -74,6 +75,7 @@ c_tests = \
 	tests/mapping-flags-reach-the-kernel \
 	tests/names-are-shown \
 	tests/operations-never-reopen-closed-regions \
+	tests/other-faults-go-where-they-went \
 	tests/protection-follows-whole-pages \
 	tests/random-lives-of-regions \
 	tests/ranges-that-leave-a-region-are-refused \

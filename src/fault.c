@@ -1,0 +1,131 @@
+/*
+ * fault: the handler.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include "fault.h"
+
+#include <setjmp.h>
+#include <stdatomic.h>
+
+#include "collector.h"
+#include "os_signal.h"
+#include "places.h"
+
+/* A guard whose frame is gone, because a jump left it out, has been overwritten, perhaps. */
+#define CHECK ((uintptr_t)0x6775617264)
+
+static OS_SIGNAL_TLS struct {
+    gcmmap_guard *innermost; /* NULL: none */
+    unsigned n_holds;
+} thread;
+
+static const struct fault_hooks *hooks;
+
+/* Whether we have come, and whether before bdwgc or in front of its handler. */
+enum { NOT_THERE, THERE, THERE_BEFORE_COLLECTOR };
+static atomic_int state;
+
+void fault_start(const struct fault_hooks *h)
+{
+    hooks = h;
+}
+
+/* ---- the handler ------------------------------------------------------------------- */
+
+static bool is_entered(const gcmmap_guard *guard)
+{
+    return guard->check == ((uintptr_t)guard ^ CHECK);
+}
+
+static gcmmap_guard *innermost_guard(void)
+{
+    if (thread.n_holds > 0 || thread.innermost == NULL)
+        return NULL;
+    if (!is_entered(thread.innermost))
+        thread.innermost = NULL;
+    return thread.innermost;
+}
+
+/* Whose pages it is that cannot be accessed, if that is for us to say. */
+static bool look(const struct os_fault *fault, gcmmap_fault *description)
+{
+    const void *user = places_enter(fault->address);
+    bool is_ours =
+        user != NULL && (fault->was_passed_on || !hooks->is_collectors(user, fault->signal));
+
+    if (is_ours) {
+        description->signal = fault->signal;
+        description->is_write = fault->is_write;
+        description->address = (void *)fault->address;
+        hooks->describe(user, description);
+    }
+    places_leave();
+    return is_ours;
+}
+
+static bool handle(const struct os_fault *fault)
+{
+    gcmmap_guard *guard = fault->is_access ? innermost_guard() : NULL;
+
+    if (guard == NULL || !look(fault, &guard->fault))
+        return false;
+    thread.innermost = guard->outer;
+    os_leave_handler(fault);
+    longjmp(guard->jump, 1);
+}
+
+/* The collector comes when the host switches to incremental mode, and in front of us. */
+void fault_catch(void)
+{
+    int wanted = collector_is_incremental() ? THERE_BEFORE_COLLECTOR : THERE;
+
+    if (atomic_load_explicit(&state, memory_order_relaxed) == wanted)
+        return;
+    os_catch_faults(handle);
+    atomic_store(&state, wanted);
+}
+
+/* ---- guards --------------------------------------------------------------------------- */
+
+void fault_enter(gcmmap_guard *guard)
+{
+    guard->outer = thread.innermost;
+    guard->check = (uintptr_t)guard ^ CHECK;
+    atomic_signal_fence(memory_order_release);
+    thread.innermost = guard;
+}
+
+void fault_leave(gcmmap_guard *guard)
+{
+    for (gcmmap_guard *at = thread.innermost; at != NULL && is_entered(at); at = at->outer)
+        if (at == guard) {
+            thread.innermost = guard->outer;
+            return;
+        }
+}
+
+gcmmap_guard *fault_set_aside(void)
+{
+    gcmmap_guard *guards = thread.innermost;
+
+    thread.innermost = NULL;
+    return guards;
+}
+
+void fault_take_up(gcmmap_guard *guards)
+{
+    thread.innermost = guards;
+}
+
+void fault_hold(void)
+{
+    thread.n_holds++;
+}
+
+void fault_release(void)
+{
+    thread.n_holds--;
+}

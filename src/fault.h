@@ -1,0 +1,44 @@
+/*
+ * fault: what becomes of an access that fails.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A thread's guards are a chain, the innermost first.  The handler takes the thread back to
+ * it if the address is a region's; all other faults go on to who handled them before.
+ */
+#ifndef FAULT_H
+#define FAULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gcmmap.h"
+
+/* What the room above knows of the regions whose places it has shown.  Async-signal-safe. */
+struct fault_hooks {
+    /* Whether such a fault is the collector's way to find out which pages change. */
+    bool (*is_collectors)(const void *user, int signal);
+    /* What can be said without a lock or a system call. */
+    void (*describe)(const void *user, gcmmap_fault *fault);
+};
+
+/* Once, before all else. */
+void fault_start(const struct fault_hooks *hooks);
+
+/* From now on the handler is there, and in front.  Cheap if that is so. */
+void fault_catch(void);
+
+/* This thread's innermost guard. */
+void fault_enter(gcmmap_guard *guard);
+/* And those inside it; nothing if it is not entered. */
+void fault_leave(gcmmap_guard *guard);
+
+/* Makes a thread as if it had entered none, before a user's code is called; and as before. */
+gcmmap_guard *fault_set_aside(void);
+void fault_take_up(gcmmap_guard *guards);
+
+/* Between these the thread does what must not be left by a jump.  They nest. */
+void fault_hold(void);
+void fault_release(void);
+
+#endif

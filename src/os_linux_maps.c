@@ -1,0 +1,132 @@
+/*
+ * os_linux_maps: what is mapped at an address, for those who may be in a signal handler.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os.h"
+
+/* /proc/self/maps, a character at a time. */
+struct reader {
+    int fd;
+    size_t at, n;
+    int c; /* -1: the end */
+    char bytes[256];
+};
+
+static void step(struct reader *reader)
+{
+    ssize_t n;
+
+    if (reader->at == reader->n) {
+        do
+            n = read(reader->fd, reader->bytes, sizeof reader->bytes);
+        while (n < 0 && errno == EINTR);
+        reader->at = 0;
+        reader->n = n > 0 ? (size_t)n : 0;
+    }
+    reader->c = reader->at < reader->n ? (unsigned char)reader->bytes[reader->at++] : -1;
+}
+
+static int digit(int c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+}
+
+/* And one character behind it. */
+static uintmax_t read_number(struct reader *reader, int base)
+{
+    uintmax_t number = 0;
+
+    for (; digit(reader->c) < base; step(reader))
+        number = number * (unsigned)base + (unsigned)digit(reader->c);
+    step(reader);
+    return number;
+}
+
+static void skip_to(struct reader *reader, char c)
+{
+    while (reader->c >= 0 && reader->c != c)
+        step(reader);
+}
+
+/* "start-end rwxp offset major:minor inode   path\n": proc_pid_maps(5). */
+struct line {
+    uintmax_t start, end, offset, inode;
+};
+
+/* Up to the path. */
+static bool read_line(struct reader *reader, struct line *line)
+{
+    line->start = read_number(reader, 16);
+    line->end = read_number(reader, 16);
+    skip_to(reader, ' ');
+    step(reader);
+    line->offset = read_number(reader, 16);
+    skip_to(reader, ' ');
+    step(reader);
+    line->inode = read_number(reader, 10);
+    while (reader->c == ' ')
+        step(reader);
+    return reader->c >= 0;
+}
+
+/* False: it is too long, and cut off. */
+static bool read_path(struct reader *reader, char *path, size_t room)
+{
+    size_t n = 0;
+
+    for (; reader->c >= 0 && reader->c != '\n' && n + 1 < room; step(reader))
+        path[n++] = (char)reader->c;
+    path[n] = '\0';
+    return n + 1 < room;
+}
+
+static int find_file(struct reader *reader, uintptr_t at, struct os_file *file, off_t *offset,
+                     char *path, size_t room)
+{
+    struct stat status;
+    struct line line;
+
+    for (;;) {
+        step(reader);
+        if (!read_line(reader, &line))
+            return ENOENT;
+        if (at >= line.start && at < line.end)
+            break;
+        skip_to(reader, '\n');
+    }
+    if (line.inode == 0)
+        return ENOENT;
+    *offset = (off_t)(line.offset + (at - line.start));
+    if (!read_path(reader, path, room) || stat(path, &status) != 0 || status.st_ino != line.inode)
+        return ENOENT;
+    *file = (struct os_file){ .type = S_ISREG(status.st_mode) ? OS_FILE_REGULAR : OS_FILE_DEVICE,
+                              .size = status.st_size,
+                              .device = status.st_dev,
+                              .inode = status.st_ino };
+    return 0;
+}
+
+int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path, size_t room)
+{
+    struct reader reader = { .fd = -1 };
+    int saved_errno = errno, error = ENOENT;
+
+    path[0] = '\0';
+    *offset = -1;
+    reader.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    if (reader.fd >= 0) {
+        error = find_file(&reader, (uintptr_t)at, file, offset, path, room);
+        (void)close(reader.fd);
+    }
+    errno = saved_errno;
+    return error;
+}

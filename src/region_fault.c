@@ -1,0 +1,131 @@
+/*
+ * region_fault: what there is to say of an access that failed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <config.h>
+
+#include <signal.h>
+#include <string.h>
+
+#include "collector.h"
+#include "fault.h"
+#include "region_record.h"
+
+/* ---- in the signal handler: no lock, so nothing that can be freed or moved ------------- */
+
+static bool is_collectors(const void *user, int signal)
+{
+    const struct region *region = user;
+
+    return signal == SIGSEGV && region->traced && !region->by_handle &&
+           collector_protects_traced_blocks();
+}
+
+static int kind_of(const struct region *region, const gcmmap_fault *fault)
+{
+    if (region->state != LIVE && region->state != MAPPING)
+        return GCMMAP_FAULT_CLOSED;
+    if (fault->offset < 0 || (size_t)fault->offset >= region->n_bytes)
+        return GCMMAP_FAULT_OUTSIDE;
+    if (fault->signal != SIGBUS)
+        return GCMMAP_FAULT_PROTECTED;
+    return region->of_file ? GCMMAP_FAULT_FILE : GCMMAP_FAULT_IO;
+}
+
+/* The end of it, which tells more than its beginning. */
+static void copy_end(char *to, size_t room, const char *from)
+{
+    size_t n = from != NULL ? strlen(from) : 0;
+
+    if (n >= room)
+        from += n - (room - 1);
+    n = n < room ? n : room - 1;
+    if (n > 0)
+        memcpy(to, from, n);
+    to[n] = '\0';
+}
+
+static void describe(const void *user, gcmmap_fault *fault)
+{
+    const struct region *region = user;
+
+    fault->region = reservation_block(region->body.at);
+    fault->offset = (ptrdiff_t)((uintptr_t)fault->address - (uintptr_t)region_data(region));
+    fault->size = region->n_bytes;
+    fault->file_offset = fault->file_size = -1;
+    fault->mapped_by = region->mapped_by;
+    fault->closed_by = region->closed_by;
+    copy_end(fault->name, sizeof fault->name, region->name);
+    memset(fault->reserved, 0, sizeof fault->reserved);
+    fault->kind = kind_of(region, fault);
+}
+
+void region_catch_faults(void)
+{
+    static const struct fault_hooks hooks = { .is_collectors = is_collectors,
+                                              .describe = describe };
+
+    fault_start(&hooks);
+}
+
+void region_show(struct region *region)
+{
+    const struct reservation *at = region->body.at;
+
+    if (region->by_handle)
+        places_show(region->place, region->body.start, region->body.n_outside, region);
+    else
+        places_show(region->place, reservation_start(at), at->n_bytes, region);
+}
+
+void region_hide(struct region *region)
+{
+    places_hide(region->place);
+    places_put(region->place);
+    region->place = NULL;
+}
+
+/* ---- afterwards --------------------------------------------------------------------------- */
+
+/* From the descriptor that a region with room keeps. */
+static bool look_at_descriptor(gcmmap_fault *fault, struct os_file *file)
+{
+    struct region_pin pin;
+    const struct region_growth *growth;
+    bool found = false;
+
+    if (region_pin(fault->address, 0, &pin) != 0)
+        return false;
+    growth = pin.region->growth;
+    if (growth != NULL && growth->fd >= 0) {
+        found = os_describe(growth->fd, file) == 0 && file->device == growth->file.device &&
+                file->inode == growth->file.inode;
+        fault->file_offset =
+            growth->offset + (off_t)((uintptr_t)fault->address - (uintptr_t)pin.region->body.start);
+    }
+    region_unpin(&pin);
+    return found;
+}
+
+void region_look_at_file(gcmmap_fault *fault)
+{
+    struct os_file file;
+    char path[1024];
+    off_t offset = -1, page = (off_t)os_page_size();
+    int error = 0;
+
+    if (fault->kind != GCMMAP_FAULT_FILE)
+        return;
+    if (!look_at_descriptor(fault, &file)) {
+        error = os_find_file(fault->address, &file, &offset, path, sizeof path);
+        fault->file_offset = offset;
+        if (fault->name[0] == '\0')
+            copy_end(fault->name, sizeof fault->name, path);
+    }
+    if (error != 0)
+        return;
+    fault->file_size = file.size;
+    fault->kind =
+        fault->file_offset / page * page >= file.size ? GCMMAP_FAULT_TRUNCATED : GCMMAP_FAULT_IO;
+}
