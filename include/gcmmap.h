@@ -1392,6 +1392,80 @@ void gcmmap_get_stats(gcmmap_stats *stats);
  */
 int gcmmap_list(FILE *to, unsigned flags);
 
+/*
+ * Why is this still mapped?
+ *
+ * A collection tells what is reached, not from where.  These run two, and at the end of the
+ * second look at all that the collector looks at, while other threads are stopped: so
+ * they are for finding leaks, not for each request.
+ */
+enum {
+    GCMMAP_HOLDER_REGISTER = 1, /* a register of this thread, as the call was made */
+    GCMMAP_HOLDER_STACK = 2,  /* a thread's stack (its registers are there too, as it is stopped) */
+    GCMMAP_HOLDER_DATA = 3,   /* static data of the program or of a library */
+    GCMMAP_HOLDER_OBJECT = 4, /* an object of the collector's heap */
+    GCMMAP_HOLDER_REGION = 5  /* the contents of a traced region */
+};
+
+#define GCMMAP_HOLDER_IS_HANDLE 0x1u /* the pointer is the handle, or to the same byte */
+/* It may not count: the object's kind has words that are not looked at; the thread was not
+   stopped, as the collector does not know it, or it is in GC_do_blocking(); or the pointer is
+   tagged, where interior pointers do not count. */
+#define GCMMAP_HOLDER_IS_UNSURE 0x2u
+
+/** A pointer that keeps a region. */
+typedef struct {
+    int kind;            /* GCMMAP_HOLDER_... */
+    unsigned flags;      /* GCMMAP_HOLDER_IS_... */
+    void *address;       /* where it is stored; NULL: in a register */
+    ptrdiff_t points_to; /* byte of the region: the pointer - gcmmap_data(), so negative for a
+                            handle in front of it; 0 with GCMMAP_BY_HANDLE */
+    void *object;        /* OBJECT: its start; REGION: gcmmap_data() of it; else NULL */
+    size_t size;         /* of that, bytes; */
+    size_t offset;       /* of the pointer in it */
+    int object_kind;     /* OBJECT: bdwgc's number */
+    long thread;         /* REGISTER, STACK: the kernel's number of the thread */
+    const char *name;    /* DATA: "symbol+offset (file)" or "file+offset"; REGION: its name or
+                            NULL.  Valid during the call */
+} gcmmap_holder;
+
+/**
+ * Who keeps a region, or the addresses of a closed one.
+ *
+ * The caller's own frame counts too, and if only the argument keeps the region it may be
+ * gone when the call returns.  Not found are roots that bdwgc does not tell of: those that were
+ * added with GC_add_roots() or pushed by the host's own procedure.  Pointers that are stored or
+ * moved between the two collections may be missed.  In the worst case (a large heap) other
+ * threads are stopped a second longer than a collection takes.
+ *
+ * \param pointer  any pointer into the region, one past its end, or the handle.
+ * \param most     the search ends with so many holders.
+ * \param found    called for each of them, after the search: no lock is held, and it may do
+ *                 what it likes.
+ * \return  how many; or -1 with errno set:
+ *   EINVAL     pointer is in no region; or found is NULL, or most is too large
+ *   ENOMEM     no memory for so many
+ *   ENOTSUP    the host has switched collections off, or gets the collector's events (GC_set_on_
+ *              collection_event()) instead of gcmmap; or the system does not tell of threads
+ *   ETIMEDOUT  the search took too long.  What was found until then has been told
+ * Threads: any that the collector knows.  Collects, runs finalizers.
+ * Since:   0.1
+ */
+ssize_t gcmmap_why(const void *pointer, size_t most,
+                   void (*found)(const gcmmap_holder *holder, void *data), void *data);
+
+/**
+ * The same as text, a line for each of the first 100 holders.
+ *
+ * \return  0, or -1 with errno set:
+ *   EINVAL   to is NULL, or pointer is in no region
+ *   ENOMEM, ENOTSUP  as for gcmmap_why()
+ *   EIO, ENOSPC, EPIPE ...  from the stream
+ * Threads: any that the collector knows.  Collects, runs finalizers.
+ * Since:   0.1
+ */
+int gcmmap_print_why(FILE *to, const void *pointer);
+
 #ifdef __cplusplus
 }
 #endif

@@ -96,6 +96,30 @@ static void stand_in_for_sweep(void *block)
         (void)refuse_to_be_reclaimed(block);
 }
 
+/* What this thread wants to see when it has stopped the world. */
+struct look {
+    void (*fn)(void *arg);
+    void *arg;
+    bool is_done;
+};
+
+static _Thread_local struct look *look;
+static GC_word cycle_at_stop; /* lock */
+
+static void take_look(GC_EventType event)
+{
+    struct look *own = look;
+
+    if (event == GC_EVENT_POST_STOP_WORLD)
+        cycle_at_stop = GC_get_gc_no();
+    /* Not where marking was given up half-way (incremental mode). */
+    if (event == GC_EVENT_PRE_START_WORLD && own != NULL && !own->is_done &&
+        GC_get_gc_no() != cycle_at_stop) {
+        own->is_done = true;
+        own->fn(own->arg);
+    }
+}
+
 /* Where the host has set its own after us we are not called: see collector_lets_us_live(). */
 static void GC_CALLBACK note_event(GC_EventType event)
 {
@@ -106,6 +130,7 @@ static void GC_CALLBACK note_event(GC_EventType event)
         if (GC_get_find_leak())
             hooks->each_block(stand_in_for_sweep);
     }
+    take_look(event);
     if (event == GC_EVENT_POST_STOP_WORLD || event == GC_EVENT_PRE_START_WORLD)
         os_world_is_stopped(event == GC_EVENT_POST_STOP_WORLD);
 }
@@ -336,6 +361,92 @@ void collector_walk(struct collector_usage *usage)
     walk.atomic_kind = GC_get_kind_and_size(atomic, NULL);
     GC_FREE(atomic); /* or it would be called a leak, where they are looked for */
     collector_locked(walk_locked, &walk);
+}
+
+/* Kinds of objects that have no public names before bdwgc 8.3. */
+static int normal_kind, uncollectable_kind, atomic_kind;
+
+static int kind_of(void *object)
+{
+    return object != NULL ? GC_get_kind_and_size(object, NULL) : -1;
+}
+
+static void find_kinds(void)
+{
+    void *uncollectable;
+
+    begin_request();
+    normal_kind = kind_of(GC_MALLOC(1));
+    atomic_kind = kind_of(GC_MALLOC_ATOMIC(1));
+    uncollectable = GC_MALLOC_UNCOLLECTABLE(1);
+    uncollectable_kind = kind_of(uncollectable);
+    GC_FREE(uncollectable);
+    end_request();
+}
+
+bool collector_look(void (*fn)(void *arg), void *arg)
+{
+    struct look own = { fn, arg, false }, *outer = look;
+
+    find_kinds();
+    look = &own;
+    collector_collect();
+    look = outer; /* a finalizer may look while another look waits */
+    return own.is_done;
+}
+
+struct visit {
+    void (*fn)(const struct collector_object *object, void *arg);
+    void *arg;
+    uintptr_t page;
+    int kind;
+};
+
+static void GC_CALLBACK visit_object(void *start, size_t n_bytes, void *data)
+{
+    struct visit *visit = data;
+    struct collector_object object = { .start = start, .n_bytes = n_bytes };
+
+    if (((uintptr_t)start ^ visit->page) >= COLLECTOR_BLOCK_ALIGNMENT) {
+        visit->page = (uintptr_t)start & ~(COLLECTOR_BLOCK_ALIGNMENT - 1);
+        visit->kind = GC_get_kind_and_size(start, NULL);
+    }
+    object.kind = visit->kind;
+    if (object.kind == atomic_kind || object.kind == (int)plain_kind ||
+        object.kind == (int)ticket_kind)
+        return;
+    object.is_ours = object.kind == (int)traced_kind;
+    object.is_simple = object.kind == normal_kind || object.kind == uncollectable_kind;
+    visit->fn(&object, visit->arg);
+}
+
+void collector_each_object(void (*fn)(const struct collector_object *, void *), void *arg)
+{
+    struct visit visit = { .fn = fn, .arg = arg };
+
+    GC_enumerate_reachable_objects_inner(visit_object, &visit);
+}
+
+enum collector_answer collector_follows(const void *pointer)
+{
+    size_t offset = (size_t)((uintptr_t)pointer - (uintptr_t)GC_base((void *)pointer));
+
+    if (GC_get_all_interior_pointers() || offset == 0)
+        return COLLECTOR_YES;
+    return offset < sizeof(GC_word) ? COLLECTOR_MAYBE : COLLECTOR_NO;
+}
+
+void *collector_stack_base(void)
+{
+    struct GC_stack_base base = { 0 };
+
+    (void)GC_get_my_stackbottom(&base);
+    return base.mem_base;
+}
+
+void collector_clean_stack(void)
+{
+    (void)GC_clear_stack(NULL);
 }
 
 size_t collector_divisor(void)

@@ -143,6 +143,38 @@ void collector_account(ptrdiff_t n_bytes);
 void collector_collect(void);
 
 /*
+ * Lock not held.  Collects, and calls fn(arg) when all is marked that pointers reach, with the
+ * world stopped and the lock held: fn must neither lock, nor allocate, nor wait for others.
+ * false: it was not called, as the host has switched collections off, or gets the collector's
+ * events instead of us.
+ */
+bool collector_look(void (*fn)(void *arg), void *arg);
+
+struct collector_object {
+    unsigned char *start;
+    size_t n_bytes;
+    int kind;       /* bdwgc's number */
+    bool is_ours;   /* a traced block: what is to be read there the mark hook knows */
+    bool is_simple; /* every word counts; else perhaps not */
+};
+
+/* In such a fn.  All objects that were marked and may contain pointers. */
+void collector_each_object(void (*fn)(const struct collector_object *object, void *arg), void *arg);
+
+/*
+ * Whether a pointer in the heap or in static data is one to the collector.  COLLECTOR_MAYBE: in
+ * hosts that switched interior pointers off, some tags are, and bdwgc does not tell which.
+ */
+enum collector_answer { COLLECTOR_NO, COLLECTOR_MAYBE, COLLECTOR_YES };
+enum collector_answer collector_follows(const void *pointer);
+
+/* Where this thread's stack begins: frames lie below, or above where stacks grow upwards. */
+void *collector_stack_base(void);
+
+/* Clears what calls that have returned left on the stack. */
+void collector_clean_stack(void);
+
+/*
  * Lock not held.  From now on collections are followed by finalization_point(), for as long
  * as there is anything left.
  */

@@ -49,10 +49,25 @@ struct row {
     char *path; /* of what the system says is mapped there; or NULL */
 };
 
+/* Naming a place in the program takes a while, and most regions are mapped at a few. */
+struct place {
+    const void *address;
+    char name[512];
+};
+
+static const char *name_of_place(struct place *place, const void *address)
+{
+    if (place->address != address)
+        os_name_address(address, place->name, sizeof place->name);
+    place->address = address;
+    return place->name;
+}
+
 struct table {
     struct region_list list;
     struct row *rows;
-    size_t at; /* where the walk through the system's table is */
+    struct place mapped_by, closed_by; /* of the last row */
+    size_t at;                         /* where the walk through the system's table is */
 };
 
 static const char *name_of(const struct row *row)
@@ -99,6 +114,7 @@ static int begin_table(struct table *table)
 
     table->at = 0;
     table->rows = NULL;
+    table->mapped_by.address = table->closed_by.address = NULL;
     if (error == 0) {
         table->rows = calloc(table->list.n + 1, sizeof *table->rows);
         if (table->rows == NULL)
@@ -123,18 +139,15 @@ static struct text_size known_size(bool is_known, size_t n_bytes)
     return is_known ? text_size(n_bytes) : (struct text_size){ "-" };
 }
 
-static void write_place(FILE *to, const char *what, const void *address)
+static void write_place(FILE *to, const char *what, struct place *place, const void *address)
 {
-    char place[512];
-
     if (address == NULL)
         return;
-    os_name_address(address, place, sizeof place);
     (void)fprintf(to, ", %s ", what);
-    text_write_plain(to, place);
+    text_write_plain(to, name_of_place(place, address));
 }
 
-static void write_line(FILE *to, const struct row *row)
+static void write_line(FILE *to, struct table *table, const struct row *row)
 {
     const struct region_info *info = row->info;
     const struct survey *survey = &row->survey;
@@ -157,17 +170,17 @@ static void write_line(FILE *to, const struct row *row)
         (void)fputs(info->of_file ? "(a file)" : "(memory)", to);
     if (info->of_file)
         (void)fprintf(to, "+%lld", (long long)info->offset);
-    write_place(to, "mapped by", info->mapped_by);
-    write_place(to, "closed by", info->closed_by);
+    write_place(to, "mapped by", &table->mapped_by, info->mapped_by);
+    write_place(to, "closed by", &table->closed_by, info->closed_by);
     (void)putc('\n', to);
 }
 
-static void write_text(FILE *to, const struct table *table)
+static void write_text(FILE *to, struct table *table)
 {
     (void)fprintf(to, "%-14s %10s  %-7s  %s %9s %10s %10s  %s\n", "data", "size", "state", "access",
                   "age", "resident", "written", "what and where");
     for (size_t i = 0; i < table->list.n; i++)
-        write_line(to, &table->rows[i]);
+        write_line(to, table, &table->rows[i]);
 }
 
 /* ---- for programs ------------------------------------------------------------------- */
@@ -180,17 +193,14 @@ static void write_number(FILE *to, const char *member, bool is_known, size_t n)
         (void)fprintf(to, ", \"%s\": null", member);
 }
 
-static void write_place_member(FILE *to, const char *member, const void *address)
+static void write_place_member(FILE *to, const char *member, struct place *place,
+                               const void *address)
 {
-    char place[512];
-
     (void)fprintf(to, ", \"%s\": ", member);
-    if (address != NULL)
-        os_name_address(address, place, sizeof place);
-    text_write_json(to, address != NULL ? place : NULL);
+    text_write_json(to, address != NULL ? name_of_place(place, address) : NULL);
 }
 
-static void write_object(FILE *to, const struct row *row)
+static void write_object(FILE *to, struct table *table, const struct row *row)
 {
     const struct region_info *info = row->info;
     const struct survey *survey = &row->survey;
@@ -204,8 +214,8 @@ static void write_object(FILE *to, const struct row *row)
             (void)fprintf(to, "%s\"%s\"", separator, flag_names[i].name);
             separator = ", ";
         }
-    (void)fprintf(to, "], \"is_traced\": %s, \"age\": %llu.%03u",
-                  info->traced ? "true" : "false", (unsigned long long)(info->age / 1000),
+    (void)fprintf(to, "], \"is_traced\": %s, \"age\": %llu.%03u", info->traced ? "true" : "false",
+                  (unsigned long long)(info->age / 1000),
                   (unsigned)(info->age % 1000)); /* a point in any locale */
     write_number(to, "bytes_mapped", true, info->n_page_bytes);
     write_number(to, "bytes_resident", survey->knows_resident, survey->n_resident);
@@ -214,17 +224,17 @@ static void write_object(FILE *to, const struct row *row)
     write_number(to, "offset", info->of_file, (size_t)info->offset);
     (void)fputs(", \"name\": ", to);
     text_write_json(to, name_of(row));
-    write_place_member(to, "mapped_by", info->mapped_by);
-    write_place_member(to, "closed_by", info->closed_by);
+    write_place_member(to, "mapped_by", &table->mapped_by, info->mapped_by);
+    write_place_member(to, "closed_by", &table->closed_by, info->closed_by);
     (void)putc('}', to);
 }
 
-static void write_json(FILE *to, const struct table *table)
+static void write_json(FILE *to, struct table *table)
 {
     (void)putc('[', to);
     for (size_t i = 0; i < table->list.n; i++) {
         (void)fputs(i == 0 ? "\n" : ",\n", to);
-        write_object(to, &table->rows[i]);
+        write_object(to, table, &table->rows[i]);
     }
     (void)fputs("\n]\n", to);
 }

@@ -5,7 +5,6 @@
  */
 #include <config.h>
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,23 +91,4 @@ int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *o
         *of_file = wanted.of_file;
     }
     return error;
-}
-
-void os_name_address(const void *address, char *text, size_t n_bytes)
-{
-    Dl_info info;
-    uintptr_t at = (uintptr_t)address;
-    const char *file;
-
-    if (dladdr(address, &info) == 0 || info.dli_fname == NULL) {
-        (void)snprintf(text, n_bytes, "%#lx", (unsigned long)at);
-        return;
-    }
-    file = strrchr(info.dli_fname, '/') != NULL ? strrchr(info.dli_fname, '/') + 1 : info.dli_fname;
-    if (info.dli_sname != NULL)
-        (void)snprintf(text, n_bytes, "%s+%#lx (%s)", info.dli_sname,
-                       (unsigned long)(at - (uintptr_t)info.dli_saddr), file);
-    else /* what addr2line(1) understands */
-        (void)snprintf(text, n_bytes, "%s+%#lx", file,
-                       (unsigned long)(at - (uintptr_t)info.dli_fbase));
 }

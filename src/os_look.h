@@ -25,6 +25,36 @@ struct os_mapped {
  */
 int os_each_mapping(bool (*fn)(const struct os_mapped *mapped, void *arg), void *arg);
 
+/* Writable static data of a loaded object, without what becomes read-only at its start. */
+struct os_segment {
+    uintptr_t from, to;
+    char name[64]; /* of the object's file; the end of it */
+};
+
+/* Loader's lock is taken: not with the world stopped.  malloc'ed; ENOMEM, ENOTSUP. */
+int os_list_segments(struct os_segment **segments, size_t *n);
+
+/*
+ * Threads other than the caller.  To be listed before the world is stopped, and looked at one by
+ * one while it is.
+ */
+struct os_threads;
+int os_list_threads(struct os_threads **threads);
+void os_end_threads(struct os_threads *threads);
+
+struct os_stack {
+    long thread;       /* the kernel's number */
+    uintptr_t from;    /* where its frames end ... */
+    uintptr_t to;      /* ... and the pages they lie in */
+    bool is_suspended; /* it waits for a signal, as those do that the collector stopped */
+};
+
+/* The next one; false: there are no more.  *i begins with 0.  Those not to be found are left out. */
+bool os_next_stack(const struct os_threads *threads, size_t *i, struct os_stack *stack);
+
+/* The caller's number. */
+long os_thread(void);
+
 /* "function+0x12 (program)", as far as is known; at least the address. */
 void os_name_address(const void *address, char *text, size_t n_bytes);
 

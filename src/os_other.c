@@ -164,3 +164,32 @@ int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path
     *offset = -1;
     return ENOENT;
 }
+
+int os_list_segments(struct os_segment **segments, size_t *n)
+{
+    *segments = NULL;
+    *n = 0;
+    return ENOTSUP;
+}
+
+int os_list_threads(struct os_threads **threads)
+{
+    *threads = NULL;
+    return ENOTSUP;
+}
+
+void os_end_threads(struct os_threads *threads)
+{
+    (void)threads;
+}
+
+bool os_next_stack(const struct os_threads *threads, size_t *i, struct os_stack *stack)
+{
+    (void)threads, (void)i, (void)stack;
+    return false;
+}
+
+long os_thread(void)
+{
+    return 0;
+}

@@ -106,6 +106,35 @@ static bool find_contents(const void *block, struct roots_contents *contents)
     return from < to;
 }
 
+struct block_visit {
+    struct region_contents contents;
+    region_visitor *fn;
+    void *arg;
+};
+
+static void visit_words(const uintptr_t *words, size_t n_words, uintptr_t address, void *arg)
+{
+    struct block_visit *visit = arg;
+
+    visit->contents.words = words;
+    visit->contents.n_words = n_words;
+    visit->contents.address = address;
+    visit->fn(&visit->contents, visit->arg);
+}
+
+void region_visit_block(const void *block, region_visitor *fn, void *arg)
+{
+    struct block_visit visit = { .fn = fn, .arg = arg };
+    const struct region *region = region_on(registry_find(block));
+    struct roots_contents contents;
+
+    if (region == NULL || !find_contents(block, &contents))
+        return;
+    visit.contents.data = region_data(region);
+    visit.contents.n_bytes = region->n_bytes;
+    roots_visit(&contents, visit_words, &visit);
+}
+
 static void mark_block(void *block, struct collector_marker *marker)
 {
     const struct reservation *reservation = registry_find(block);

@@ -161,6 +161,20 @@ int region_begin_list(struct region_list *list);
 void region_end_list(struct region_list *list);
 
 /*
+ * With the world stopped and the lock held: the contents of a traced region that lie on a block,
+ * or nothing.  The words are those at `address`, perhaps a copy.
+ */
+struct region_contents {
+    const unsigned char *data; /* the region's */
+    size_t n_bytes;
+    const uintptr_t *words;
+    size_t n_words;
+    uintptr_t address;
+};
+typedef void region_visitor(const struct region_contents *contents, void *arg);
+void region_visit_block(const void *block, region_visitor *fn, void *arg);
+
+/*
  * Pins the region that is described, if it is still open and as long.  false: it is not.
  * A region without bytes has no pages.
  */

@@ -135,14 +135,27 @@ static bool is_little(const struct walk *walk)
     return n_bytes <= BYTES_AT_ONCE && walk->asked_to == walk->end;
 }
 
-static void scan_as_is(struct collector_marker *marker, const struct piece *piece)
-{
-    const unsigned char *from = (const unsigned char *)piece->from;
+/* Who gets the words: the collector, or a visitor. */
+struct reader {
+    struct collector_marker *marker; /* or NULL */
+    roots_visitor *fn;
+    void *arg;
+};
 
-    collector_mark_words(marker, from, from + piece->n_bytes);
+static void hand_over(const struct reader *reader, const struct piece *piece, const void *words)
+{
+    if (reader->marker != NULL)
+        collector_mark_words(reader->marker, words, (const unsigned char *)words + piece->n_bytes);
+    else
+        reader->fn(words, piece->n_bytes / sizeof(uintptr_t), piece->from, reader->arg);
 }
 
-static void scan_copy(struct collector_marker *marker, const struct piece *piece)
+static void scan_as_is(const struct reader *reader, const struct piece *piece)
+{
+    hand_over(reader, piece, (const void *)piece->from);
+}
+
+static void scan_copy(const struct reader *reader, const struct piece *piece)
 {
     uintptr_t words[BYTES_PER_PIECE / sizeof(uintptr_t)];
     int error = os_peek(words, (void *)piece->from, piece->n_bytes);
@@ -150,27 +163,36 @@ static void scan_copy(struct collector_marker *marker, const struct piece *piece
     if (error != 0 && (piece->pages & ROOTS_PROTECTED))
         error = os_peek_protected(words, (void *)piece->from, piece->n_bytes);
     if (error == 0)
-        collector_mark_words(marker, words, (unsigned char *)words + piece->n_bytes);
+        hand_over(reader, piece, words);
     /* Better SIGBUS, if the file is too short, than objects that are in use and gone. */
     if (error == ENOTSUP && !(piece->pages & ROOTS_MAY_GO))
-        scan_as_is(marker, piece);
+        scan_as_is(reader, piece);
 }
 
-static void scan_piece(struct collector_marker *marker, const struct piece *piece)
+static void scan_piece(const struct reader *reader, const struct piece *piece)
 {
     if (piece->pages & ROOTS_MAY_FAULT)
-        scan_copy(marker, piece);
+        scan_copy(reader, piece);
     else
-        scan_as_is(marker, piece);
+        scan_as_is(reader, piece);
 }
 
-static void scan_all(struct collector_marker *marker, struct walk *walk)
+static void scan_all(const struct reader *reader, struct walk *walk)
 {
     while (has_more(walk)) {
         struct piece piece = next_piece(walk);
 
-        scan_piece(marker, &piece);
+        scan_piece(reader, &piece);
     }
+}
+
+void roots_visit(const struct roots_contents *contents, roots_visitor *fn, void *arg)
+{
+    const struct reader reader = { NULL, fn, arg };
+    struct walk walk;
+
+    begin(&walk, contents);
+    scan_all(&reader, &walk);
 }
 
 /* ---- tickets ------------------------------------------------------------------ */
@@ -225,6 +247,7 @@ static void push(struct collector_marker *marker, const struct ticket *ticket)
 
 void roots_scan(struct collector_marker *marker, void *block, const struct roots_contents *contents)
 {
+    const struct reader reader = { .marker = marker };
     struct walk walk;
     const struct ticket *ticket;
 
@@ -235,7 +258,7 @@ void roots_scan(struct collector_marker *marker, void *block, const struct roots
     if (ticket != NULL)
         push(marker, ticket);
     else
-        scan_all(marker, &walk);
+        scan_all(&reader, &walk);
 }
 
 /* In incremental mode the region may have become another since the ticket was pushed. */
@@ -266,6 +289,7 @@ static bool take_piece(struct ticket *ticket, struct collector_marker *marker, r
 void roots_go_on(size_t i, struct collector_marker *marker, roots_finder *find)
 {
     struct ticket *table = atomic_load(&tickets), *ticket;
+    const struct reader reader = { .marker = marker };
     struct piece piece;
     bool found;
 
@@ -278,7 +302,7 @@ void roots_go_on(size_t i, struct collector_marker *marker, roots_finder *find)
     found = is_used(ticket) && take_piece(ticket, marker, find, &piece);
     unlock(ticket);
     if (found)
-        scan_piece(marker, &piece);
+        scan_piece(&reader, &piece);
 }
 
 void roots_forget(size_t i)

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct collector_marker;
 
@@ -47,6 +48,13 @@ void roots_scan(struct collector_marker *marker, void *block,
 
 /* What lies on the block now; false: nothing to scan. */
 typedef bool roots_finder(const void *block, struct roots_contents *contents);
+
+/*
+ * Not for marking, but with the world stopped as in the mark hook: hands over what would be
+ * read.  The words are those at `address`, perhaps a copy.
+ */
+typedef void roots_visitor(const uintptr_t *words, size_t n_words, uintptr_t address, void *arg);
+void roots_visit(const struct roots_contents *contents, roots_visitor *fn, void *arg);
 
 /* The ticket's turn: goes on with its block, if that still has contents. */
 void roots_go_on(size_t ticket, struct collector_marker *marker, roots_finder *find);

@@ -66,6 +66,7 @@ c_tests = \
 	tests/forked-children-use-and-drop-regions \
 	tests/guards-fault-on-both-sides \
 	tests/guards-catch-faults \
+	tests/holders-are-found \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
 	tests/leak-finding-finds-no-regions \
