@@ -38,6 +38,7 @@ static const struct {
     { GCMMAP_SECRET, "secret" },
     { GCMMAP_PARTIAL, "partial" },
     { GCMMAP_GUARDED, "guarded" },
+    { GCMMAP_GUARDED, "guarded" },
 };
 
 static const char *const state_names[] = { "open", "closing", "closed", "dying" };
