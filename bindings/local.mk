@@ -64,7 +64,25 @@ $(ecl_built): $(top_srcdir)/bindings/ecl/gcmmap.lisp.in Makefile
 	  $(top_srcdir)/bindings/ecl/gcmmap.lisp.in >$@
 endif
 
-.PHONY: bench-guile bench-ecl
+crystal_shard = bindings/crystal/shard.yml bindings/crystal/example.cr
+crystal_source = bindings/crystal/src/gcmmap.cr
+crystal_parts = bindings/crystal/src/gcmmap/lib_gcmmap.cr bindings/crystal/src/gcmmap/mapping.cr
+EXTRA_DIST += $(crystal_shard) $(crystal_source) $(crystal_parts) bindings/crystal/bench/bench.cr
+
+if HAVE_CRYSTAL
+# As a shard lies in the directories that CRYSTAL_PATH names.
+crystalsharddir = $(datadir)/crystal/gcmmap
+crystalshard_DATA = $(crystal_shard)
+crystalsourcedir = $(crystalsharddir)/src
+crystalsource_DATA = $(crystal_source)
+crystalpartsdir = $(crystalsourcedir)/gcmmap
+crystalparts_DATA = $(crystal_parts)
+endif
+
+.PHONY: bench-guile bench-ecl bench-crystal
+bench-crystal: all
+	CRYSTAL='$(CRYSTAL)' top_srcdir='$(top_srcdir)' $(SHELL) $(top_srcdir)/tests/run-crystal.sh \
+	  $(top_srcdir)/bindings/crystal/bench/bench.cr
 bench-ecl: all
 	GCMMAP_ECL_LIBRARY='$(top_builddir)/.libs/libecl-gcmmap.so' $(ECL) --norc \
 	  --eval '(defun run (in out) (load (compile-file in :output-file out)))' \

@@ -103,3 +103,16 @@ AS_IF([test "x$with_ecl" != xno], [
     [test $have_ecl = no], [AC_MSG_NOTICE([no ECL: its system is left out])])])
 AC_SUBST([ECL_CFLAGS])
 AM_CONDITIONAL([HAVE_ECL], [test $have_ecl = yes])])
+
+# GCMMAP_CHECK_CRYSTAL: CRYSTAL is its compiler, and HAVE_CRYSTAL says whether the shard is
+# installed.  It is all source, so there is nothing to build.
+AC_DEFUN([GCMMAP_CHECK_CRYSTAL],
+[AC_ARG_WITH([crystal],
+  [AS_HELP_STRING([--without-crystal], [leave out the Crystal shard (default: if Crystal is there)])],
+  [], [with_crystal=check])
+AS_IF([test "x$with_crystal" != xno], [
+  AC_PATH_PROG([CRYSTAL], [crystal])
+  AS_IF([test -n "$CRYSTAL"], [],
+    [test "x$with_crystal" = xyes], [AC_MSG_ERROR([no Crystal])],
+    [AC_MSG_NOTICE([no Crystal: its shard is left out])])])
+AM_CONDITIONAL([HAVE_CRYSTAL], [test -n "$CRYSTAL"])])

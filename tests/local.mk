@@ -1,8 +1,9 @@
 # Tests: one file for one behaviour, named by a sentence; TAP.
 
-TEST_EXTENSIONS = .sh .scm .lisp
+TEST_EXTENSIONS = .sh .scm .lisp .cr
 AM_TESTS_ENVIRONMENT = top_srcdir='$(top_srcdir)' top_builddir='$(top_builddir)' CC='$(CC)'; \
-	GUILE='$(GUILE)'; ECL='$(ECL)'; export top_srcdir top_builddir CC GUILE ECL; \
+	GUILE='$(GUILE)'; ECL='$(ECL)'; CRYSTAL='$(CRYSTAL)'; \
+	export top_srcdir top_builddir CC GUILE ECL CRYSTAL; \
 	BDW_GC_CFLAGS='$(BDW_GC_CFLAGS)'; BDW_GC_LIBS='$(BDW_GC_LIBS)'; export BDW_GC_CFLAGS BDW_GC_LIBS;
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
@@ -11,13 +12,16 @@ SCM_LOG_DRIVER = $(LOG_DRIVER)
 SCM_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-guile.sh
 LISP_LOG_DRIVER = $(LOG_DRIVER)
 LISP_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-ecl.sh
+CR_LOG_DRIVER = $(LOG_DRIVER)
+CR_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-crystal.sh
 
 check_PROGRAMS = $(c_tests)
-TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests)
+TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests) $(crystal_tests)
 EXTRA_DIST += $(shell_tests) tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h
 EXTRA_DIST += tests/cplusplus/header.cc
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
 EXTRA_DIST += $(ecl_tests) tests/run-ecl.sh tests/ecl/tap.lisp
+EXTRA_DIST += $(crystal_tests) tests/run-crystal.sh tests/crystal/consumers.cr tests/crystal/tap.cr
 
 shell_tests = \
 	tests/cplusplus-needs-no-ownership.sh \
@@ -29,7 +33,12 @@ shell_tests = \
 	tests/parallel-marking-changes-nothing.sh \
 	tests/snapshots-are-cloned-where-files-can-be.sh
 
-# Skipped where the library was built without Guile, or ECL.
+# Skipped where the library was built without Guile, or ECL; or where there is no Crystal.
+crystal_tests = \
+	tests/crystal-consumers-outlive-segments.cr \
+	tests/crystal-raises-instead-of-crashing.cr \
+	tests/crystal-slices-keep-their-mapping.cr \
+	tests/crystal-threads-outlive-segments.cr
 ecl_tests = \
 	tests/ecl-arrays-keep-their-mapping.lisp \
 	tests/ecl-signals-instead-of-crashing.lisp
@@ -110,3 +119,6 @@ c_tests = \
 	tests/write-back-comes-before-release \
 	tests/write-errors-are-told \
 	tests/written-pages-are-traced
+
+clean-local:
+	rm -rf tests/crystal-built

@@ -1,0 +1,4 @@
+# Consumers (fibers) hold slices of segments that are closed, deleted and replaced.
+# SPDX-License-Identifier: MIT
+
+require "./crystal/consumers"
