@@ -111,6 +111,27 @@ Tap.with_directory do |directory|
     raises(File::Error, "a file that shrank", Errno::ENXIO) { Gcmmap.map(file, size: 8) }
     Tap.is(String.new(Gcmmap.map(file)), "lon", "or what is left of it")
   end
+
+  # Truncated under a mapping.
+  File.write(path, Tap.contents(3, 10_000))
+  shrunk = Gcmmap.map(path, write: true)
+  Tap.is(Gcmmap.read(shrunk), Tap.contents(3, 10_000), "a safe copy is a copy")
+  Gcmmap.write(shrunk[5000, 5000], Tap.contents(9, 5000))
+  Tap.is(Gcmmap.read(shrunk[5000, 5000]), Tap.contents(9, 5000), "and back")
+  File.open(path, "r+", &.truncate(100))
+  raises(Gcmmap::LostError, "reading what was cut off") { Gcmmap.read(shrunk[4096, 10]) }
+  raises(Gcmmap::LostError, "storing there") { Gcmmap.write(shrunk[4096, 10], Bytes.new(10)) }
+  copied = begin
+    Gcmmap.read(shrunk)
+    nil
+  rescue e : Gcmmap::LostError
+    e.copied
+  end
+  Tap.is(copied, 4096, "the exception tells how many bytes there were")
+  raises(IndexError, "storing more than there is place for") { Gcmmap.write(shrunk[0, 3], Bytes.new(4)) }
+  raises(ArgumentError, "storing into a read-only slice, safely") { Gcmmap.write(Gcmmap.map(path), Bytes.new(4)) }
+  raises(ArgumentError, "a safe copy of other bytes") { Gcmmap.read(Bytes.new(4)) }
+  raises(Gcmmap::ClosedError, "a safe copy of revoked bytes") { Gcmmap.read(part) }
 end
 
 Tap.finish

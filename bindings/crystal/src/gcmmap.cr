@@ -26,7 +26,8 @@ require "./gcmmap/lib_gcmmap"
 #
 # A file that another program truncates loses its pages: reading those ends the program
 # ("Invalid memory access"), as everywhere with mmap. Replace files (`File.rename`) instead
-# of truncating them; what is mapped then stays what it was.
+# of truncating them; what is mapped then stays what it was. Where that cannot be had, `read`
+# gives a copy, or raises.
 #
 # Pointers count where the collector looks. It does not look into memory of `LibC.malloc`, or
 # into what was allocated with `GC.malloc_atomic`; nor do integers (`pointer.address`) count.
@@ -35,6 +36,17 @@ module Gcmmap
 
   # Raised by a `Mapping` that was closed, and on bytes of one that was revoked.
   class ClosedError < IO::Error
+  end
+
+  # Raised by `read` and `write` where the bytes are gone: their file was truncated, its disk
+  # fails, or access was taken away.
+  class LostError < IO::Error
+    # How many bytes were copied before.
+    getter copied : Int32
+
+    def initialize(message, @copied)
+      super message
+    end
   end
 
   # What may be done with bytes: `protect`.
@@ -115,6 +127,37 @@ module Gcmmap
   # Whether these are bytes of a mapping, closed ones included.
   def self.mapped?(bytes : Slice) : Bool
     !LibGcmmap.of(bytes.to_unsafe.as(Void*)).null?
+  end
+
+  # A copy of *bytes* that is made without the danger of reading them: where their file may have
+  # been truncated, or the mapping revoked.
+  #
+  # Raises `LostError` if not all are there, `ClosedError` if the mapping was revoked.
+  def self.read(bytes : Bytes) : Bytes
+    copy = Bytes.new(bytes.size)
+    copy(bytes, "read") { |done| LibGcmmap.copy_out(copy.to_unsafe + done, bytes.to_unsafe + done, bytes.size - done) }
+    copy
+  end
+
+  # Store all of *from* into *bytes*, from their start on, as safely as `read` reads.
+  def self.write(bytes : Bytes, from : Bytes) : Nil
+    raise ArgumentError.new("Can't write to read-only Slice") if bytes.read_only?
+    bytes = bytes[0, from.size]
+    copy(bytes, "write") { |done| LibGcmmap.copy_in(bytes.to_unsafe + done, from.to_unsafe + done, from.size - done) }
+  end
+
+  private def self.copy(bytes, what, & : Int32 -> LibC::SSizeT) : Nil
+    done = 0
+    loop do
+      n = yield done
+      if n < 0 && Errno.value == Errno::EFAULT
+        raise LostError.new("#{what}: of #{bytes.size} bytes #{bytes.size - done} are gone: \
+                             was the file truncated?", done)
+      end
+      check(what) { n < 0 ? -1 : 0 }
+      done += n
+      break if done == bytes.size
+    end
   end
 
   # Write what was stored into *bytes* to their file; wait for the disk unless *wait* is false.

@@ -60,6 +60,8 @@ lib LibGcmmap
   fun unlock = gcmmap_unlock(p : Void*, size : LibC::SizeT) : LibC::Int
   fun residency = gcmmap_residency(p : Void*, size : LibC::SizeT, pages : UInt8*,
                                    n_pages : LibC::SizeT, n_resident : LibC::SizeT*) : LibC::Int
+  fun copy_out = gcmmap_copy_out(to : Void*, p : Void*, size : LibC::SizeT) : LibC::SSizeT
+  fun copy_in = gcmmap_copy_in(p : Void*, from : Void*, size : LibC::SizeT) : LibC::SSizeT
   fun extend = gcmmap_extend(region : Region, size : LibC::SizeT) : LibC::Int
   fun refresh = gcmmap_refresh(region : Region) : LibC::Int
   fun truncate = gcmmap_truncate(region : Region, size : LibC::SizeT) : LibC::Int
