@@ -1,7 +1,7 @@
 # Benchmarks: `make bench bench-peers bench-plots` makes doc/results.md anew.  Not built by
 # `make`.  BENCH_FLAGS are for all programs: --quick, --all, --note= ...  Each has a --help.
 
-bench_programs = bench/cycle bench/collection bench/handle bench/many bench/read \
+bench_programs = bench/cycle bench/collection bench/guard bench/handle bench/many bench/read \
 	bench/rhythm bench/tracing bench/trim
 bench_peers = bench/peers/compare bench/peers/cycle
 EXTRA_PROGRAMS = $(bench_programs) $(bench_peers)
@@ -9,6 +9,7 @@ bench_peers_compare_SOURCES = bench/peers/compare.c bench/bench.h
 bench_peers_cycle_SOURCES = bench/peers/cycle.c bench/bench.h
 bench_cycle_SOURCES = bench/cycle.c bench/bench.h
 bench_collection_SOURCES = bench/collection.c bench/bench.h
+bench_guard_SOURCES = bench/guard.c bench/bench.h
 bench_handle_SOURCES = bench/handle.c bench/bench.h
 bench_many_SOURCES = bench/many.c bench/bench.h
 bench_read_SOURCES = bench/read.c bench/bench.h

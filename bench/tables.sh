@@ -64,6 +64,7 @@ summary() {
     verdicts many '5. the share of collections' '.shares[].met'
     verdicts read '6. reading' '.sum.met'
     verdicts trim '7. idle mappings' '.heap_met, .memory_met'
+    verdicts guard '8. guards' '.ways[].met | values'
 }
 
 cycle() {
@@ -171,6 +172,11 @@ trim() {
     echo
     table trim '"Heap back to what it was: \(.heap_met | verdict); own memory: " +
         "\(.memory_met | verdict) (bdwgc'\''s index of what was reserved: \(.index_mib | fixed(1)) MiB)."'
+}
+
+guards() {
+    table guard '[.ways[] | [.way, (.ns | digits), "\(.low | digits) to \(.high | digits)",
+        (.met | verdict)]] | table(["", "ns", "90 % of the rounds", "at most 50"])'
 }
 
 tracing() {

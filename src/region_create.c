@@ -288,9 +288,9 @@ static struct region *new_record(const struct region_request *request)
 
     if (region == NULL)
         return NULL;
-    region->head = request->head;
+    region->head = (uint32_t)request->head;
     region->n_bytes = request->n_bytes;
-    region->page = request->page != 0 ? request->page : os_page_size();
+    region->page = (uint32_t)(request->page != 0 ? request->page : os_page_size());
     region->flags = request->mapping.flags;
     region->traced = request->traced;
     region->of_file = request->of_file;

@@ -53,7 +53,8 @@ static void describe(const void *user, gcmmap_fault *fault)
     fault->region = reservation_block(region->body.at);
     fault->offset = (ptrdiff_t)((uintptr_t)fault->address - (uintptr_t)region_data(region));
     fault->size = region->n_bytes;
-    fault->file_offset = fault->file_size = -1;
+    fault->file_offset = region->of_file ? region->offset + fault->offset : -1;
+    fault->file_size = -1;
     fault->mapped_by = region->mapped_by;
     fault->closed_by = region->closed_by;
     copy_end(fault->name, sizeof fault->name, region->name);
@@ -72,9 +73,11 @@ void region_catch_faults(void)
 void region_show(struct region *region)
 {
     const struct reservation *at = region->body.at;
+    size_t n_before = region->body.is_guarded ? os_page_size() : 0;
 
     if (region->by_handle)
-        places_show(region->place, region->body.start, region->body.n_outside, region);
+        places_show(region->place, region->body.start - n_before, n_before + region->body.n_outside,
+                    region);
     else
         places_show(region->place, reservation_start(at), at->n_bytes, region);
 }

@@ -135,7 +135,7 @@ struct pin_call {
 
 static int pin(struct region *region, const struct pin_call *call)
 {
-    size_t at, first, end;
+    size_t at, first, end, page;
 
     if (region == NULL)
         return EINVAL;
@@ -146,8 +146,9 @@ static int pin(struct region *region, const struct pin_call *call)
     at = (size_t)(call->data - region_data(region)); /* huge for a handle in front of the data */
     if (at > region->n_bytes || call->n_bytes > region->n_bytes - at)
         return ERANGE;
-    first = (region->head + at) & ~(region->page - 1);
-    end = (region->head + at + call->n_bytes + region->page - 1) & ~(region->page - 1);
+    page = region->page;
+    first = (region->head + at) & ~(page - 1);
+    end = (region->head + at + call->n_bytes + page - 1) & ~(page - 1);
     *call->pin = (struct region_pin){ .flags = region->flags,
                                       .of_file = region->of_file,
                                       .traced = region->traced,

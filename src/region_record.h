@@ -39,19 +39,19 @@ struct region_growth {
 struct region {
     struct body body; /* first: a dead body's address is its region's */
     uint64_t id;      /* never used again */
-    size_t head;      /* bytes of the first page in front of the first byte */
     size_t n_bytes;
-    size_t page;    /* bytes: its pages are these, or os_page_size() */
-    unsigned flags; /* GCMMAP_ ..., as mapped */
+    uint32_t head;           /* bytes of the first page in front of the first byte */
+    uint32_t page;           /* bytes: its pages are these, or os_page_size() */
+    unsigned flags;          /* GCMMAP_ ..., as mapped */
+    unsigned n_pins;         /* operations at work on its pages */
+    uint16_t n_closers;      /* threads at work in CLOSING ... */
+    bool pages_are_gone : 1; /* ... one of which was successful */
+    bool traced : 1;
+    bool of_file : 1;
+    bool charged : 1;          /* private and writable: its pages cost memory */
+    bool by_handle : 1;        /* lies outside the heap; body.at is the handle's block */
+    bool may_be_protected : 1; /* against reading: some pages, once, by an operation */
     enum region_state state;
-    unsigned n_pins;     /* operations at work on its pages */
-    unsigned n_closers;  /* threads at work in CLOSING ... */
-    bool pages_are_gone; /* ... one of which was successful */
-    bool traced;
-    bool of_file;
-    bool charged;          /* private and writable: its pages cost memory */
-    bool by_handle;        /* lies outside the heap; body.at is the handle's block */
-    bool may_be_protected; /* against reading: some pages, once, by an operation */
     char *name;            /* malloc'ed, or NULL */
     uint64_t mapped_at;    /* os_milliseconds() */
     off_t offset;          /* of its first byte, in its file */

@@ -182,7 +182,11 @@ static void test_outside(unsigned flags, const char *what)
     unsigned char *data = gcmmap_data(region);
     gcmmap_fault fault;
 
-    if (!(flags & GCMMAP_BY_HANDLE))
+    if (flags & GCMMAP_GUARDED)
+        ok(touch(data - 1, true, &fault) == GCMMAP_FAULT_OUTSIDE && fault.offset == -1 &&
+               fault.region == region,
+           "%s: an underrun", what);
+    if (!(flags & GCMMAP_BY_HANDLE) || (flags & GCMMAP_GUARDED))
         ok(touch(data + 9 * page, true, &fault) == GCMMAP_FAULT_OUTSIDE &&
                describes(&fault, region, data, 9 * page, 9 * page, SIGSEGV, true, what),
            "%s: an overrun", what);
@@ -485,6 +489,8 @@ int main(void)
     test_protected(GCMMAP_WRITE | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE, "private");
     test_outside(GCMMAP_POINTER_FREE, "anonymous memory");
     test_outside(GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE, "anonymous memory by handle");
+    test_outside(GCMMAP_POINTER_FREE | GCMMAP_GUARDED, "guarded memory");
+    test_outside(GCMMAP_POINTER_FREE | GCMMAP_GUARDED | GCMMAP_BY_HANDLE, "the same by handle");
     test_large();
     test_long_name();
     test_reuse();
