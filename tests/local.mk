@@ -30,6 +30,7 @@ shell_tests = \
 	tests/incremental-collection-changes-nothing.sh \
 	tests/installed-libraries-are-found.sh \
 	tests/libraries-export-only-the-interface.sh \
+	tests/manual-pages-are-well-formed.sh \
 	tests/parallel-marking-changes-nothing.sh \
 	tests/snapshots-are-cloned-where-files-can-be.sh
 
