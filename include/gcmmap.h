@@ -1212,6 +1212,7 @@ int gcmmap_refresh(gcmmap_region *region);
  * \param size  bytes from gcmmap_data() on.
  * \return  0, or -1 with errno set: see "Changing size", and
  *   ERANGE  size is more than the region has
+ *   EAGAIN  mlockall(2) is in force and its limit reached
  *   EPERM   the file is a memfd sealed against shrinking or writing, or append-only
  *   EIO, ENOSPC ...  from the file system; or the region is GCMMAP_WRITE_BACK, the file
  *           is not cut, and msync(2) said so
@@ -1233,6 +1234,7 @@ int gcmmap_truncate(gcmmap_region *region, size_t size);
  *   EINVAL  not a handle
  *   ENOMEM  the kernel has no map slot left to put guard pages there, and
  *           collections did not free any; the region stays open
+ *   EAGAIN  mlockall(2) is in force and its limit reached; the region stays open
  *   EIO, ENOSPC ...  GCMMAP_WRITE_BACK, and msync(2) said so; the region stays open
  *           (the kernel tells of an error once, so a second call may succeed)
  * Threads: any; two closing at once both succeed.  May collect, if the kernel
@@ -1252,7 +1254,7 @@ int gcmmap_close(gcmmap_region *region);
  * \return  0, or -1 with errno set and nothing changed:
  *   EINVAL  not a handle (which is what a handle becomes here)
  *   EBUSY   another thread is closing this region right now
- *   ENOMEM, EIO, ENOSPC ...  as for gcmmap_close()
+ *   ENOMEM, EAGAIN, EIO, ENOSPC ...  as for gcmmap_close()
  * Threads: any.  May collect, if the kernel is short of map slots.
  * Since:   0.1
  */

@@ -392,8 +392,8 @@ int os_grow_file(int fd, off_t size)
     error = reserve_space(fd, FALLOC_FL_KEEP_SIZE, file.size, size - file.size);
     if (error == 0)
         error = reserve_space(fd, 0, file.size, size - file.size);
-    else if (error == EOPNOTSUPP)
-        error = ftruncate(fd, size) != 0 ? errno : 0;
+    if (error == EOPNOTSUPP)
+        error = os_cut_file(fd, size);
     errno = saved_errno;
     return error;
 }
@@ -403,12 +403,16 @@ int os_peek_protected(void *to, const void *from, size_t n_bytes)
 {
     int saved_errno = errno;
     int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    bool all = fd >= 0 && pread(fd, to, n_bytes, (off_t)(uintptr_t)from) == (ssize_t)n_bytes;
+    ssize_t n = -1;
 
-    if (fd >= 0)
+    if (fd >= 0) {
+        do
+            n = pread(fd, to, n_bytes, (off_t)(uintptr_t)from);
+        while (n < 0 && errno == EINTR);
         (void)close(fd);
+    }
     errno = saved_errno;
-    return all ? 0 : EFAULT;
+    return n == (ssize_t)n_bytes ? 0 : EFAULT;
 }
 
 bool os_peeks_protected(void)

@@ -109,9 +109,12 @@ int os_duplicate(int fd, int *duplicate)
 
 int os_cut_file(int fd, off_t size)
 {
-    int saved_errno = errno;
+    int saved_errno = errno, result;
 
-    return outcome(ftruncate(fd, size) != 0, saved_errno);
+    do
+        result = ftruncate(fd, size);
+    while (result != 0 && errno == EINTR);
+    return outcome(result != 0, saved_errno);
 }
 
 int os_open_shm(const char *name, unsigned flags, int *fd, bool *created)

@@ -104,7 +104,8 @@ static int advise_pages(const struct region_pin *pin, void *arg)
     int advice = *(int *)arg;
 
     /* The kernel would do it if only the descriptor was open for writing. */
-    if (advice == GCMMAP_ADVISE_REMOVE && !(pin->flags & GCMMAP_WRITE))
+    if (advice == GCMMAP_ADVISE_REMOVE &&
+        (pin->flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) != GCMMAP_WRITE)
         return EACCES;
     if (advice == GCMMAP_ADVISE_GUARD_INSTALL || advice == GCMMAP_ADVISE_HWPOISON)
         region_expect_faults(pin);

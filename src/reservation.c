@@ -232,6 +232,13 @@ struct reservation *reservation_join(struct reservation *left, struct reservatio
     return kept;
 }
 
+#define SPARES_MOST 16u /* that are kept; joining a long row gives hundreds */
+
+struct spares {
+    unsigned n, n_most;
+    struct reservation *surplus;
+};
+
 static void *add_spare(void *arg)
 {
     struct reservation *record = arg;
@@ -241,22 +248,29 @@ static void *add_spare(void *arg)
     return NULL;
 }
 
+/* What is to be freed is cut off, and handed to the caller: not under the lock. */
 static void *count_spares(void *arg)
 {
-    unsigned n = 0;
+    struct spares *spares = arg;
+    struct reservation **at = &spare_records;
 
-    for (struct reservation *record = spare_records; record != NULL; record = record->next)
-        n++;
-    *(unsigned *)arg = n;
+    for (spares->n = 0; *at != NULL && spares->n < spares->n_most; spares->n++)
+        at = &(*at)->next;
+    spares->surplus = *at;
+    *at = NULL;
     return NULL;
 }
 
 bool reservation_spare(unsigned n)
 {
-    unsigned n_spare;
+    struct spares spares = { .n_most = n + SPARES_MOST };
 
-    collector_locked(count_spares, &n_spare);
-    for (; n_spare < n; n_spare++) {
+    collector_locked(count_spares, &spares);
+    for (struct reservation *next; spares.surplus != NULL; spares.surplus = next) {
+        next = spares.surplus->next;
+        free(spares.surplus);
+    }
+    for (; spares.n < n; spares.n++) {
         struct reservation *record = malloc(sizeof *record);
 
         if (record == NULL)

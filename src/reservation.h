@@ -88,7 +88,10 @@ struct reservation *reservation_cut(struct reservation *row, size_t n_bytes);
 /* Lock held.  Appends the row `right`, which begins where `left` ends.  right is gone. */
 struct reservation *reservation_join(struct reservation *left, struct reservation *right);
 
-/* Lock not held.  Sees to it that n calls of reservation_cut() will have a record. */
+/*
+ * Lock not held.  Sees to it that n calls of reservation_cut() will have a record; frees what
+ * reservation_join() has left beyond a few more.
+ */
 bool reservation_spare(unsigned n);
 
 /* Bytes of all blocks.  With or without the lock. */

@@ -248,6 +248,7 @@ size_t reserve_trim(void)
         else
             reserve_put_back(list);
     }
+    (void)reservation_spare(0); /* few are kept */
     return n_bytes;
 }
 

@@ -109,6 +109,7 @@ c_tests = \
 	tests/traced-memory-keeps-what-it-points-to \
 	tests/synced-stores-are-on-disk \
 	tests/tracing-can-be-asked-for \
+	tests/trimmed-large-regions-leave-nothing \
 	tests/truncated-slices-fault \
 	tests/unloaded-pages-lose-nothing \
 	tests/untouched-memory-costs-nothing \
