@@ -17,7 +17,7 @@ CR_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-crystal.sh
 
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests) $(crystal_tests)
-EXTRA_DIST += $(shell_tests) tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h
+EXTRA_DIST += $(shell_tests) tests/inject.h tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h
 EXTRA_DIST += tests/cplusplus/header.cc
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
 EXTRA_DIST += $(ecl_tests) tests/run-ecl.sh tests/ecl/tap.lisp
@@ -87,6 +87,7 @@ c_tests = \
 	tests/names-are-shown \
 	tests/operations-never-reopen-closed-regions \
 	tests/other-faults-go-where-they-went \
+	tests/programs-of-calls-hold-the-oracle \
 	tests/protection-follows-whole-pages \
 	tests/random-lives-of-regions \
 	tests/ranges-that-leave-a-region-are-refused \
@@ -124,3 +125,50 @@ c_tests = \
 
 clean-local:
 	rm -rf tests/crystal-built
+
+# The library's calls to these can be made to fail: tests/inject.h.
+INJECTABLE = GC_generic_malloc GC_malloc GC_malloc_atomic GC_malloc_uncollectable \
+	calloc fallocate fcntl fopen fstat ftruncate ioctl madvise malloc memfd_create mincore \
+	mlock mmap mprotect mremap msync munlock munmap open pipe prctl pread process_vm_readv \
+	process_vm_writev read shm_open shm_unlink strdup syscall write
+if OS_LINUX
+c_tests += tests/every-failure-is-told-and-undone
+endif
+tests_every_failure_is_told_and_undone_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
+tests_every_failure_is_told_and_undone_LDFLAGS = `for f in $(INJECTABLE); do echo -Wl,--wrap=$$f; done`
+
+# Programs of calls: what libFuzzer found stays in the corpus, which is part of the tests.
+program_headers = tests/programs/calls.h tests/programs/check.h tests/programs/mapping.h \
+	tests/programs/model.h tests/programs/slices.h
+tests_programs_of_calls_hold_the_oracle_SOURCES = \
+	tests/programs-of-calls-hold-the-oracle.c $(program_headers)
+EXTRA_DIST += tests/programs/corpus
+
+# `make fuzz FUZZ_SECONDS=1800` looks for more, with clang and its libFuzzer (Debian: clang,
+# libclang-rt-14-dev).  What it finds is in fuzz/corpus; a crash-... file is a program that went
+# wrong: give it to tests/programs-of-calls-hold-the-oracle with GCMMAP_PROGRAM_TRACE=1.
+# `make fuzz-merge` takes into tests/programs/corpus what reaches new code.
+FUZZ_CC = clang
+FUZZ_SECONDS = 600
+fuzz/programs: $(program_headers) tests/programs-of-calls-hold-the-oracle.c $(libgcmmap_all_la_SOURCES)
+	$(MKDIR_P) fuzz/corpus
+	$(FUZZ_CC) -std=gnu11 -g -O1 -fsanitize=fuzzer,undefined -fno-sanitize-recover=undefined \
+	  -DGCMMAP_LIBFUZZER $(DEFS) -I. $(AM_CPPFLAGS) $(BDW_GC_CFLAGS) -pthread \
+	  `for f in tests/programs-of-calls-hold-the-oracle.c $(libgcmmap_all_la_SOURCES); do \
+	    case $$f in *.c) test -e $$f && echo $$f || echo $(srcdir)/$$f;; esac; done` \
+	  $(BDW_GC_LIBS) -o $@
+
+.PHONY: fuzz fuzz-merge soak
+fuzz: fuzz/programs
+	cd fuzz && ./programs -max_total_time=$(FUZZ_SECONDS) -timeout=30 -max_len=3000 \
+	  corpus $(abs_top_srcdir)/tests/programs/corpus
+fuzz-merge: fuzz/programs
+	fuzz/programs -merge=1 -set_cover_merge=1 -use_counters=0 $(srcdir)/tests/programs/corpus fuzz/corpus
+
+# An hour of random lives; its plot goes to doc/.
+SOAK_SECONDS = 3600
+soak: tests/random-lives-of-regions$(EXEEXT)
+	@$(MKDIR_P) $(bench_results)
+	sh $(srcdir)/tests/soak.sh tests/random-lives-of-regions $(SOAK_SECONDS) \
+	  $(bench_results)/soak.tsv $(srcdir)/doc/plots/soak.svg
+EXTRA_DIST += tests/soak.sh

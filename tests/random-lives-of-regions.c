@@ -3,7 +3,8 @@
  * points to what: no slice ever loses its memory or shows another's bytes, no addresses
  * are given out while a slice of them is left, and everything dead goes.
  *
- * GCMMAP_STRESS_MAPPINGS sets how many regions to map (default 120,000).
+ * GCMMAP_STRESS_MAPPINGS sets how many regions to map (default 120,000), or
+ * GCMMAP_STRESS_SECONDS for how long, with the counters printed now and again: tests/soak.sh.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #define N_WORLDS 2        /* one thread each; none sees the other's slices */
 #define N_SLOTS 700u      /* slices of a world */
@@ -66,6 +68,7 @@ static const size_t file_sizes[N_FILES + 1] = { 1, 4096, 100000, 3 * MiB, 100 * 
 #define BIG_STEP (8 * MiB) /* in the big file every so often there are bytes to recognize */
 
 static unsigned long n_maps_wanted; /* of each world */
+static time_t began, ends;          /* 0: no end, but n_maps_wanted */
 
 static uint64_t random_below(struct world *world, uint64_t limit)
 {
@@ -601,11 +604,24 @@ static void live(void *arg)
         one_event(world);
 }
 
+static bool is_over(const struct world *world)
+{
+    return ends != 0 ? time(NULL) >= ends : world->n_maps >= n_maps_wanted;
+}
+
+static void print_counters(void)
+{
+    gcmmap_stats stats = stats_now();
+
+    note("counters %ld %zu %zu %zu %zu %zu %zu", (long)(time(NULL) - began), stats.n_mapped,
+         stats.n_live, stats.n_closed, stats.n_dying, stats.n_pooled, stats.bytes_reserved / 1024);
+}
+
 static void *live_through(void *arg)
 {
     struct world *world = arg;
 
-    for (unsigned long n = 0; world->n_maps < n_maps_wanted; n++) {
+    for (unsigned long n = 0; !is_over(world); n++) {
         apart(live, world);
         if (n % 64 == 63) {
             unsigned n_late;
@@ -617,6 +633,8 @@ static void *live_through(void *arg)
                 collect_thoroughly();
             if (n_late > world->n_late)
                 world->n_late = n_late;
+            if (ends != 0 && world->number == 0)
+                print_counters();
         }
     }
     check_everything(world);
@@ -723,11 +741,14 @@ int main(void)
 {
     uint64_t seed = test_seed();
     const char *wanted = getenv("GCMMAP_STRESS_MAPPINGS");
+    const char *seconds = getenv("GCMMAP_STRESS_SECONDS");
     unsigned long n_maps = 0;
     gcmmap_stats stats;
     size_t n_left, n_bytes = 0;
 
     n_maps_wanted = (wanted ? strtoul(wanted, NULL, 0) : 120000) / N_WORLDS;
+    began = time(NULL);
+    ends = seconds != NULL ? began + strtol(seconds, NULL, 0) : 0;
     GC_INIT();
     for (unsigned i = 0; i < N_WORLDS; i++)
         worlds[i] = new_world(i, next_random(&seed));

@@ -1,0 +1,185 @@
+/*
+ * inject: lets the Nth call to one function of the system's or the collector's fail, of those
+ * that the library makes.  Programs are linked with the library's objects and the linker's
+ * --wrap option for each: see INJECT_LDFLAGS in local.mk.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef INJECT_H
+#define INJECT_H
+
+#include "live.h"
+
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+
+#define INJECTABLE(X)                                                                              \
+    X(mmap)                                                                                        \
+    X(munmap)                                                                                      \
+    X(mprotect) X(mremap) X(madvise) X(mlock) X(munlock) X(msync) X(mincore) X(open) X(read)       \
+        X(pread) X(write) X(pipe) X(fcntl) X(fstat) X(ftruncate) X(fallocate) X(memfd_create)      \
+            X(shm_open) X(shm_unlink) X(syscall) X(prctl) X(ioctl) X(fopen) X(process_vm_readv)    \
+                X(process_vm_writev) X(malloc) X(calloc) X(strdup) X(GC_generic_malloc)            \
+                    X(GC_malloc) X(GC_malloc_atomic) X(GC_malloc_uncollectable)
+
+enum injectable {
+    NOTHING,
+#define X(function) AT_##function,
+    INJECTABLE(X)
+#undef X
+        N_INJECTABLE
+};
+
+static const char *const injectable_names[] = { "nothing",
+#define X(function) #function,
+                                                INJECTABLE(X)
+#undef X
+};
+
+/* What is to fail. */
+static struct {
+    enum injectable function;
+    int error;
+    int nth;     /* from 1 on; 0: none */
+    bool always; /* and all that follow */
+} injection;
+
+static atomic_bool is_armed;
+static atomic_int n_calls[N_INJECTABLE], n_injected; /* since it was armed */
+
+static void arm(enum injectable function, int error, int nth, bool always)
+{
+    injection.function = function;
+    injection.error = error;
+    injection.nth = nth;
+    injection.always = always;
+    for (int i = 0; i < N_INJECTABLE; i++)
+        atomic_store(&n_calls[i], 0);
+    atomic_store(&n_injected, 0);
+    atomic_store(&is_armed, true);
+}
+
+static void disarm(void)
+{
+    atomic_store(&is_armed, false);
+}
+
+static bool fails(enum injectable function)
+{
+    int n;
+
+    if (!atomic_load(&is_armed))
+        return false;
+    n = atomic_fetch_add(&n_calls[function], 1) + 1;
+    if (function != injection.function || injection.nth == 0 || n < injection.nth ||
+        (n > injection.nth && !injection.always))
+        return false;
+    atomic_fetch_add(&n_injected, 1);
+    errno = injection.error;
+    return true;
+}
+
+/* ---- the functions; the linker calls the true ones __real_... --------------------------------- */
+
+#define WRAP(type, function, bad, parameters, arguments)                                           \
+    type __real_##function parameters;                                                             \
+    type __wrap_##function parameters;                                                             \
+    type __wrap_##function parameters                                                              \
+    {                                                                                              \
+        return fails(AT_##function) ? bad : __real_##function arguments;                           \
+    }
+
+WRAP(void *, mmap, MAP_FAILED, (void *at, size_t n, int prot, int flags, int fd, off_t offset),
+     (at, n, prot, flags, fd, offset))
+WRAP(int, munmap, -1, (void *at, size_t n), (at, n))
+WRAP(int, mprotect, -1, (void *at, size_t n, int prot), (at, n, prot))
+WRAP(void *, mremap, MAP_FAILED, (void *from, size_t n, size_t to_n, int flags, void *to),
+     (from, n, to_n, flags, to))
+WRAP(int, madvise, -1, (void *at, size_t n, int advice), (at, n, advice))
+WRAP(int, mlock, -1, (const void *at, size_t n), (at, n))
+WRAP(int, munlock, -1, (const void *at, size_t n), (at, n))
+WRAP(int, msync, -1, (void *at, size_t n, int flags), (at, n, flags))
+WRAP(int, mincore, -1, (void *at, size_t n, unsigned char *pages), (at, n, pages))
+WRAP(int, open, -1, (const char *path, int flags, unsigned mode), (path, flags, mode))
+WRAP(ssize_t, read, -1, (int fd, void *to, size_t n), (fd, to, n))
+WRAP(ssize_t, pread, -1, (int fd, void *to, size_t n, off_t at), (fd, to, n, at))
+WRAP(ssize_t, write, -1, (int fd, const void *from, size_t n), (fd, from, n))
+WRAP(int, pipe, -1, (int ends[2]), (ends))
+WRAP(int, fcntl, -1, (int fd, int command, long argument), (fd, command, argument))
+WRAP(int, fstat, -1, (int fd, struct stat *status), (fd, status))
+WRAP(int, ftruncate, -1, (int fd, off_t size), (fd, size))
+WRAP(int, fallocate, -1, (int fd, int mode, off_t from, off_t n), (fd, mode, from, n))
+WRAP(int, memfd_create, -1, (const char *name, unsigned flags), (name, flags))
+WRAP(int, shm_open, -1, (const char *name, int flags, mode_t mode), (name, flags, mode))
+WRAP(int, shm_unlink, -1, (const char *name), (name))
+WRAP(long, syscall, -1, (long number, long a), (number, a))
+WRAP(int, prctl, -1, (int what, unsigned long a, unsigned long b, unsigned long c, void *d),
+     (what, a, b, c, d))
+WRAP(int, ioctl, -1, (int fd, unsigned long what, void *argument), (fd, what, argument))
+WRAP(FILE *, fopen, NULL, (const char *path, const char *mode), (path, mode))
+WRAP(ssize_t, process_vm_readv, -1,
+     (pid_t pid, const struct iovec *to, unsigned long n_to, const struct iovec *from,
+      unsigned long n_from, unsigned long flags),
+     (pid, to, n_to, from, n_from, flags))
+WRAP(ssize_t, process_vm_writev, -1,
+     (pid_t pid, const struct iovec *from, unsigned long n_from, const struct iovec *to,
+      unsigned long n_to, unsigned long flags),
+     (pid, from, n_from, to, n_to, flags))
+WRAP(void *, malloc, NULL, (size_t n), (n))
+WRAP(void *, calloc, NULL, (size_t n, size_t size), (n, size))
+WRAP(char *, strdup, NULL, (const char *text), (text))
+WRAP(void *, GC_generic_malloc, NULL, (size_t n, int kind), (n, kind))
+WRAP(void *, GC_malloc, NULL, (size_t n), (n))
+WRAP(void *, GC_malloc_atomic, NULL, (size_t n), (n))
+WRAP(void *, GC_malloc_uncollectable, NULL, (size_t n), (n))
+
+/* What each may plausibly say; the last is 0. */
+static const int *errors_of(enum injectable function)
+{
+    static const int memory[] = { ENOMEM, 0 }, pages[] = { ENOMEM, EAGAIN, 0 };
+    static const int advice[] = { ENOMEM, EINVAL, EAGAIN, 0 }, disk[] = { EIO, EINTR, 0 };
+    static const int disk_failure[] = { EIO, 0 };
+    static const int space[] = { ENOSPC, EOPNOTSUPP, EINTR, 0 }, none[] = { ENOSYS, EMFILE, 0 };
+    static const int files[] = { EMFILE, ENOMEM, 0 }, copy[] = { EPERM, EFAULT, 0 };
+    static const int transfer[] = { EINTR, EIO, 0 };
+
+    switch (function) {
+    case AT_mmap:
+    case AT_mlock:
+    case AT_mincore:
+        return pages;
+    case AT_madvise:
+    case AT_ioctl:
+    case AT_prctl:
+        return advice;
+    case AT_ftruncate:
+        return disk;
+    case AT_msync:
+    case AT_fstat:
+        return disk_failure;
+    case AT_fallocate:
+        return space;
+    case AT_memfd_create:
+    case AT_syscall:
+        return none;
+    case AT_open:
+    case AT_pipe:
+    case AT_fcntl:
+    case AT_shm_open:
+    case AT_fopen:
+        return files;
+    case AT_process_vm_readv:
+    case AT_process_vm_writev:
+        return copy;
+    case AT_read:
+    case AT_pread:
+    case AT_write:
+        return transfer;
+    default:
+        return memory;
+    }
+}
+
+#endif
