@@ -124,7 +124,7 @@ int map_check(unsigned flags, const gcmmap_options *options)
 static int check_huge_only(struct region_request *request)
 {
     request->page = os_huge_page_size(GCMMAP_HUGE_ONLY);
-    if (request->page == 0)
+    if (request->page == 0 || request->page > UINT32_MAX) /* none, or more than records hold */
         return ENOTSUP;
     if (request->alignment < request->page)
         request->alignment = request->page;

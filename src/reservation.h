@@ -29,10 +29,10 @@ struct reservation {
     uintptr_t hidden_block;   /* complement of the first block's address */
     size_t n_bytes;           /* usable, from reservation_start() */
     unsigned short pool;      /* which one: reserve's affair */
-    bool traced;              /* kind of its blocks */
-    bool is_row;
-    bool seen;                /* a pointer reached one of its blocks ... */
-    unsigned long seen_cycle; /* ... in this collection */
+    bool traced : 1;          /* kind of its blocks */
+    bool is_row : 1;
+    bool seen : 1;            /* a pointer reached one of its blocks ... */
+    uint64_t seen_cycle : 45; /* ... in this collection; fills the word */
 };
 
 /* Start of its first block: what the collector sees as the object. */

@@ -273,14 +273,15 @@ void reserve_after_fork_in_child(void)
 
 bool reserve_is_reached(struct reservation *reservation)
 {
-    unsigned long cycle = collector_cycle();
+    const uint64_t cycles = ((uint64_t)1 << 45) - 1; /* as many as there is room for */
+    uint64_t cycle = collector_cycle();
     unsigned char *block = reservation_block(reservation);
     unsigned char *end = block + reservation_block_bytes(reservation);
 
     if (!reservation->is_row)
         return false; /* the hook is called for an unmarked block: this one */
-    if (reservation->seen_cycle != cycle) {
-        reservation->seen_cycle = cycle;
+    if (reservation->seen_cycle != (cycle & cycles)) {
+        reservation->seen_cycle = cycle & cycles;
         reservation->seen = false;
         for (; block < end && !reservation->seen; block += collector_block_bytes(block))
             reservation->seen = collector_is_reached(block);
