@@ -171,4 +171,4 @@ soak: tests/random-lives-of-regions$(EXEEXT)
 	@$(MKDIR_P) $(bench_results)
 	sh $(srcdir)/tests/soak.sh tests/random-lives-of-regions $(SOAK_SECONDS) \
 	  $(bench_results)/soak.tsv $(srcdir)/doc/plots/soak.svg
-EXTRA_DIST += tests/soak.sh
+EXTRA_DIST += tests/soak.sh doc/plots/soak.svg
