@@ -5,4 +5,13 @@ noinst_PROGRAMS = \
 	examples/02-log-writer \
 	examples/03-log-follower \
 	examples/04-arena \
-	examples/05-linked-file
+	examples/05-linked-file \
+	$(tutorial_programs)
+
+# The steps of doc/tutorial.md.
+tutorial_programs = \
+	examples/11-first-mapping \
+	examples/12-keeping-and-forgetting \
+	examples/13-when-things-go-wrong \
+	examples/14-growing \
+	examples/15-traced-arena

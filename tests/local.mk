@@ -32,7 +32,8 @@ shell_tests = \
 	tests/libraries-export-only-the-interface.sh \
 	tests/manual-pages-are-well-formed.sh \
 	tests/parallel-marking-changes-nothing.sh \
-	tests/snapshots-are-cloned-where-files-can-be.sh
+	tests/snapshots-are-cloned-where-files-can-be.sh \
+	tests/tutorial-shows-what-runs.sh
 
 # Skipped where the library was built without Guile, or ECL; or where there is no Crystal.
 crystal_tests = \
