@@ -1367,7 +1367,8 @@ void gcmmap_get_stats(gcmmap_stats *stats);
  * What is written goes to a stream of the caller's.  No lock is held meanwhile; the regions
  * are those of one moment, and what is said of their pages is a little younger.
  */
-#define GCMMAP_LIST_JSON 0x1u /* for programs; else for people */
+#define GCMMAP_LIST_JSON 0x1u   /* for programs; else for people */
+#define GCMMAP_LIST_SLICES 0x2u /* collect, and count the pointers into each, as gcmmap_why() */
 
 /**
  * List all regions, open, closed and dying, in the order of their addresses.
@@ -1379,20 +1380,38 @@ void gcmmap_get_stats(gcmmap_stats *stats);
  *
  * As JSON: an array with one object for each region.  "handle", "data": addresses, as strings.
  * "size", "bytes_mapped", "bytes_resident", "bytes_written", "room", "offset": bytes.
+ * "slices": pointers that were found, the handle among them.
  * "state": "open", "closing", "closed" or "dying".  "flags": names, as mapped.  "age":
  * seconds.  "name": options.name, or the path.  "mapped_by", "closed_by": places in the program.
  * What is not known is null.  Later versions may add members.
  *
  * \param to     open for writing, and flushed.
- * \param flags  0 or GCMMAP_LIST_JSON.
+ * \param flags  0, or GCMMAP_LIST_JSON and GCMMAP_LIST_SLICES.
  * \return  0, or -1 with errno set:
  *   EINVAL  to is NULL, or flags has other bits; nothing is written
  *   ENOMEM  no memory for the table; nothing is written
  *   EIO, ENOSPC, EPIPE ...  from the stream
- * Threads: any that the collector knows.
+ * Threads: any that the collector knows.  Collects only with GCMMAP_LIST_SLICES.
  * Since:   0.1
  */
 int gcmmap_list(FILE *to, unsigned flags);
+
+/**
+ * Draw all regions, as a picture (SVG) that any browser shows.
+ *
+ * Each region is a bar: which of its pages are in memory, which this process has written, where
+ * pointers lead.  The 40 largest have a line of their own, the next 4,000 are small.  Pointers
+ * are looked for as by gcmmap_why(), and left out where that is not possible.
+ *
+ * \param to  open for writing, and flushed.
+ * \return  0, or -1 with errno set:
+ *   EINVAL  to is NULL
+ *   ENOMEM  no memory; nothing is written
+ *   EIO, ENOSPC, EPIPE ...  from the stream
+ * Threads: any that the collector knows.  Collects, runs finalizers.
+ * Since:   0.1
+ */
+int gcmmap_report(FILE *to);
 
 /*
  * Why is this still mapped?

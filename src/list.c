@@ -12,7 +12,7 @@
 #include "gcmmap.h"
 #include "os_look.h"
 #include "region.h"
-#include "survey.h"
+#include "table.h"
 #include "text.h"
 
 static const struct {
@@ -41,15 +41,6 @@ static const struct {
     { GCMMAP_GUARDED, "guarded" },
 };
 
-static const char *const state_names[] = { "open", "closing", "closed", "dying" };
-
-/* A row of the listing: what is known of a region. */
-struct row {
-    const struct region_info *info;
-    struct survey survey;
-    char *path; /* of what the system says is mapped there; or NULL */
-};
-
 /* Naming a place in the program takes a while, and most regions are mapped at a few. */
 struct place {
     const void *address;
@@ -64,74 +55,10 @@ static const char *name_of_place(struct place *place, const void *address)
     return place->name;
 }
 
-struct table {
-    struct region_list list;
-    struct row *rows;
-    struct place mapped_by, closed_by; /* of the last row */
-    size_t at;                         /* where the walk through the system's table is */
+/* Places in the program, of the last row. */
+struct places {
+    struct place mapped_by, closed_by;
 };
-
-static const char *name_of(const struct row *row)
-{
-    return row->info->name != NULL ? row->info->name : row->path;
-}
-
-static uintptr_t data_of(const struct region_info *info)
-{
-    return ~info->hidden_data;
-}
-
-/* ---- what is mapped there: both tables are in order of addresses ----------------- */
-
-static bool note_path(const struct os_mapped *mapped, void *arg)
-{
-    struct table *table = arg;
-
-    while (table->at < table->list.n && data_of(table->rows[table->at].info) < mapped->from)
-        table->at++;
-    for (size_t i = table->at; i < table->list.n; i++) {
-        struct row *row = &table->rows[i];
-
-        if (data_of(row->info) >= mapped->to)
-            break;
-        if (row->info->of_file && row->info->name == NULL && row->info->n_page_bytes != 0 &&
-            mapped->of_file && row->path == NULL)
-            row->path = strdup(mapped->path); /* NULL: it stays unknown */
-    }
-    return table->at < table->list.n;
-}
-
-static void end_table(struct table *table)
-{
-    for (size_t i = 0; table->rows != NULL && i < table->list.n; i++)
-        free(table->rows[i].path);
-    free(table->rows);
-    region_end_list(&table->list);
-}
-
-static int begin_table(struct table *table)
-{
-    int error = region_begin_list(&table->list);
-
-    table->at = 0;
-    table->rows = NULL;
-    table->mapped_by.address = table->closed_by.address = NULL;
-    if (error == 0) {
-        table->rows = calloc(table->list.n + 1, sizeof *table->rows);
-        if (table->rows == NULL)
-            error = ENOMEM;
-    }
-    if (error != 0) {
-        end_table(table);
-        return error;
-    }
-    for (size_t i = 0; i < table->list.n; i++) {
-        table->rows[i].info = &table->list.infos[i];
-        survey_region(table->rows[i].info, &table->rows[i].survey);
-    }
-    (void)os_each_mapping(note_path, table);
-    return 0;
-}
 
 /* ---- for people -------------------------------------------------------------------- */
 
@@ -148,7 +75,8 @@ static void write_place(FILE *to, const char *what, struct place *place, const v
     text_write_plain(to, name_of_place(place, address));
 }
 
-static void write_line(FILE *to, struct table *table, const struct row *row)
+static void write_line(FILE *to, struct places *places, const struct table *table,
+                       const struct table_row *row)
 {
     const struct region_info *info = row->info;
     const struct survey *survey = &row->survey;
@@ -160,28 +88,32 @@ static void write_line(FILE *to, struct table *table, const struct row *row)
                       info->by_handle ? 'h' : '-',
                       '\0' };
 
-    (void)fprintf(to, "%#-14lx %10s  %-7s  %s %9s %10s %10s  ", (unsigned long)data_of(info),
-                  text_size(info->n_bytes).text, state_names[info->state], access,
-                  text_age(info->age).text,
+    (void)fprintf(to, "%#-14lx %10s  %-7s  %s %9s %10s %10s  ", (unsigned long)~info->hidden_data,
+                  text_size(info->n_bytes).text, table_state(row), access, text_age(info->age).text,
                   known_size(survey->knows_resident, survey->n_resident).text,
                   known_size(survey->knows_written, survey->n_written).text);
-    if (name_of(row) != NULL)
-        text_write_plain(to, name_of(row));
+    if (table->knows_slices)
+        (void)fprintf(to, "%7zu  ", row->n_slices);
+    if (table_name(row) != NULL)
+        text_write_plain(to, table_name(row));
     else
         (void)fputs(info->of_file ? "(a file)" : "(memory)", to);
     if (info->of_file)
         (void)fprintf(to, "+%lld", (long long)info->offset);
-    write_place(to, "mapped by", &table->mapped_by, info->mapped_by);
-    write_place(to, "closed by", &table->closed_by, info->closed_by);
+    write_place(to, "mapped by", &places->mapped_by, info->mapped_by);
+    write_place(to, "closed by", &places->closed_by, info->closed_by);
     (void)putc('\n', to);
 }
 
-static void write_text(FILE *to, struct table *table)
+static void write_text(FILE *to, const struct table *table)
 {
-    (void)fprintf(to, "%-14s %10s  %-7s  %s %9s %10s %10s  %s\n", "data", "size", "state", "access",
-                  "age", "resident", "written", "what and where");
-    for (size_t i = 0; i < table->list.n; i++)
-        write_line(to, table, &table->rows[i]);
+    struct places places = { 0 };
+
+    (void)fprintf(to, "%-14s %10s  %-7s  %s %9s %10s %10s  %s%s\n", "data", "size", "state",
+                  "access", "age", "resident", "written", table->knows_slices ? " slices  " : "",
+                  "what and where");
+    for (size_t i = 0; i < table->n; i++)
+        write_line(to, &places, table, &table->rows[i]);
 }
 
 /* ---- for programs ------------------------------------------------------------------- */
@@ -201,15 +133,17 @@ static void write_place_member(FILE *to, const char *member, struct place *place
     text_write_json(to, address != NULL ? name_of_place(place, address) : NULL);
 }
 
-static void write_object(FILE *to, struct table *table, const struct row *row)
+static void write_object(FILE *to, struct places *places, const struct table *table,
+                         const struct table_row *row)
 {
     const struct region_info *info = row->info;
     const struct survey *survey = &row->survey;
     const char *separator = "";
 
     (void)fprintf(to, "{\"handle\": \"%#lx\", \"data\": \"%#lx\", \"size\": %zu",
-                  (unsigned long)~info->hidden_handle, (unsigned long)data_of(info), info->n_bytes);
-    (void)fprintf(to, ", \"state\": \"%s\", \"flags\": [", state_names[info->state]);
+                  (unsigned long)~info->hidden_handle, (unsigned long)~info->hidden_data,
+                  info->n_bytes);
+    (void)fprintf(to, ", \"state\": \"%s\", \"flags\": [", table_state(row));
     for (size_t i = 0; i < sizeof flag_names / sizeof *flag_names; i++)
         if (info->flags & flag_names[i].flag) {
             (void)fprintf(to, "%s\"%s\"", separator, flag_names[i].name);
@@ -221,40 +155,52 @@ static void write_object(FILE *to, struct table *table, const struct row *row)
     write_number(to, "bytes_mapped", true, info->n_page_bytes);
     write_number(to, "bytes_resident", survey->knows_resident, survey->n_resident);
     write_number(to, "bytes_written", survey->knows_written, survey->n_written);
+    write_number(to, "slices", table->knows_slices, row->n_slices);
     write_number(to, "room", info->room != 0, info->room);
     write_number(to, "offset", info->of_file, (size_t)info->offset);
     (void)fputs(", \"name\": ", to);
-    text_write_json(to, name_of(row));
-    write_place_member(to, "mapped_by", &table->mapped_by, info->mapped_by);
-    write_place_member(to, "closed_by", &table->closed_by, info->closed_by);
+    text_write_json(to, table_name(row));
+    write_place_member(to, "mapped_by", &places->mapped_by, info->mapped_by);
+    write_place_member(to, "closed_by", &places->closed_by, info->closed_by);
     (void)putc('}', to);
 }
 
-static void write_json(FILE *to, struct table *table)
+static void write_json(FILE *to, const struct table *table)
 {
+    struct places places = { 0 };
+
     (void)putc('[', to);
-    for (size_t i = 0; i < table->list.n; i++) {
+    for (size_t i = 0; i < table->n; i++) {
         (void)fputs(i == 0 ? "\n" : ",\n", to);
-        write_object(to, table, &table->rows[i]);
+        write_object(to, &places, table, &table->rows[i]);
     }
     (void)fputs("\n]\n", to);
 }
 
-int gcmmap_list(FILE *to, unsigned flags)
+static int list(FILE *to, unsigned flags, const struct search_caller *caller)
 {
+    const struct table_wish wish = { .caller = flags & GCMMAP_LIST_SLICES ? caller : NULL };
     int saved_errno = errno, error = EINVAL;
     struct table table;
 
-    if (to != NULL && (flags & ~GCMMAP_LIST_JSON) == 0)
-        error = begin_table(&table);
+    if (to != NULL && (flags & ~(GCMMAP_LIST_JSON | GCMMAP_LIST_SLICES)) == 0)
+        error = table_begin(&table, &wish);
     if (error == 0) {
         if (flags & GCMMAP_LIST_JSON)
             write_json(to, &table);
         else
             write_text(to, &table);
-        end_table(&table);
+        table_end(&table);
         error = text_finish(to);
     }
     errno = error != 0 ? error : saved_errno;
     return error != 0 ? -1 : 0;
+}
+
+int gcmmap_list(FILE *to, unsigned flags)
+{
+    struct search_caller caller;
+
+    SEARCH_LOOK_AT_CALLER(caller, NULL);
+    return list(to, flags, &caller);
 }

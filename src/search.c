@@ -19,6 +19,7 @@
 #include "region.h"
 
 #define MOST_MILLISECONDS 1000u /* that the world is stopped for us */
+#define N_REGISTERS (sizeof(jmp_buf) / (sizeof(uintptr_t)))
 #define BYTES_PER_CLOCK ((size_t)1 << 20)
 
 struct hunt {
@@ -106,11 +107,13 @@ static void look_at(struct hunt *hunt, uintptr_t from, uintptr_t to)
 static void look_at_own_stack(struct hunt *hunt)
 {
     const struct search *search = hunt->search;
+    uintptr_t registers[N_REGISTERS];
 
     hunt->hit = (struct search_hit){ .place = SEARCH_REGISTER, .thread = os_thread() };
-    look_at_words(hunt, search->registers, search->n_registers, 0);
+    memcpy(registers, search->caller->registers, sizeof registers);
+    look_at_words(hunt, registers, sizeof registers / sizeof *registers, 0);
     hunt->hit.place = SEARCH_STACK;
-    look_at(hunt, (uintptr_t)search->frame, hunt->stack_base);
+    look_at(hunt, (uintptr_t)search->caller->frame, hunt->stack_base);
 }
 
 /* Memory that lies next to a stack may be one mapping with it; the heap at least is known. */

@@ -10,6 +10,7 @@
 #ifndef SEARCH_H
 #define SEARCH_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,16 +35,31 @@ struct search_hit {
     long thread;
 };
 
+/* What is known of a public call's caller before we use its registers for ourselves. */
+struct search_caller {
+    uintptr_t hidden; /* complement of the pointer it asks about */
+    const void *frame;
+    jmp_buf registers;
+};
+
+/*
+ * In the public call itself, which does nothing else.  Its own frame is not looked at, its
+ * caller's is; so the pointer must be in no register that is saved here.
+ */
+#define SEARCH_LOOK_AT_CALLER(caller, pointer)                                                     \
+    do {                                                                                           \
+        (caller).hidden = ~(uintptr_t)(pointer);                                                   \
+        (caller).frame = __builtin_frame_address(0);                                               \
+        (void)setjmp((caller).registers);                                                          \
+    } while (0)
+
 struct search {
     const struct search_target *targets;
     size_t n_targets;
     /* The world is stopped and the lock held.  false: enough. */
     bool (*found)(const struct search_hit *hit, void *arg);
     void *arg;
-    /* The caller's frames: what lies deeper is ours.  And its registers, n words. */
-    const void *frame;
-    const uintptr_t *registers;
-    size_t n_registers;
+    const struct search_caller *caller;
     bool gave_up; /* result: it took too long */
 };
 

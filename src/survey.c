@@ -19,14 +19,12 @@ static void add(const struct survey *survey, uint32_t *counts, size_t n_pages, s
     const struct survey_pieces *pieces = survey->pieces;
 
     for (size_t page = from; page < to;) {
-        size_t piece = (size_t)((double)page * (double)pieces->n / (double)n_pages);
-        size_t end = (size_t)((double)(piece + 1) * (double)n_pages / (double)pieces->n);
+        size_t piece = page * pieces->n / n_pages;
+        size_t end = survey_pages_before(piece + 1, pieces->n, n_pages);
 
-        if (end <= page)
-            end = page + 1;
         if (end > to)
             end = to;
-        counts[piece < pieces->n ? piece : pieces->n - 1] += (uint32_t)(end - page);
+        counts[piece] += (uint32_t)(end - page);
         page = end;
     }
 }

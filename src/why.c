@@ -6,9 +6,7 @@
 #include <config.h>
 
 #include <errno.h>
-#include <setjmp.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gcmmap.h"
 #include "os_look.h"
@@ -17,25 +15,6 @@
 #include "text.h"
 
 #define MOST_PRINTED 100u
-#define N_REGISTERS (sizeof(jmp_buf) / (sizeof(uintptr_t)))
-
-/* What is known of the caller before we use its registers for ourselves. */
-struct caller {
-    uintptr_t hidden; /* complement of the pointer it asks about */
-    const void *frame;
-    jmp_buf registers;
-};
-
-/*
- * In the public call itself.  Its own frame is not looked at, its caller's is; so the pointer
- * must be in no register that is saved here.
- */
-#define LOOK_AT_CALLER(caller, pointer)                                                            \
-    do {                                                                                           \
-        (caller).hidden = ~(uintptr_t)(pointer);                                                   \
-        (caller).frame = __builtin_frame_address(0);                                               \
-        (void)setjmp((caller).registers);                                                          \
-    } while (0)
 
 struct why {
     struct region_list list; /* as it was before */
@@ -62,26 +41,20 @@ static const struct region_info *find_info(const struct region_list *list, uintp
     return NULL;
 }
 
-static int search_for(struct why *why, const struct caller *caller)
+static int search_for(struct why *why, const struct search_caller *caller)
 {
     const struct search_target target = { why->info->hidden_handle, why->info->block_bytes };
-    uintptr_t registers[N_REGISTERS];
-    struct search search = { .targets = &target,
-                             .n_targets = 1,
-                             .found = add_hit,
-                             .arg = why,
-                             .frame = caller->frame,
-                             .registers = registers,
-                             .n_registers = N_REGISTERS };
+    struct search search = {
+        .targets = &target, .n_targets = 1, .found = add_hit, .arg = why, .caller = caller
+    };
     int error;
 
-    memcpy(registers, caller->registers, sizeof registers);
     error = search_run(&search);
     why->gave_up = search.gave_up;
     return error;
 }
 
-static int begin(struct why *why, const struct caller *caller, size_t most)
+static int begin(struct why *why, const struct search_caller *caller, size_t most)
 {
     uintptr_t hidden_handle = ~(uintptr_t)region_of((void *)~caller->hidden);
     gcmmap_weak weak = { 0 };
@@ -171,7 +144,7 @@ static void tell(const struct why *why, void (*found)(const gcmmap_holder *holde
     }
 }
 
-static ssize_t tell_why(const struct caller *caller, size_t most,
+static ssize_t tell_why(const struct search_caller *caller, size_t most,
                         void (*found)(const gcmmap_holder *holder, void *data), void *data)
 {
     int saved_errno = errno, error = EINVAL;
@@ -191,9 +164,9 @@ static ssize_t tell_why(const struct caller *caller, size_t most,
 ssize_t gcmmap_why(const void *pointer, size_t most,
                    void (*found)(const gcmmap_holder *holder, void *data), void *data)
 {
-    struct caller caller;
+    struct search_caller caller;
 
-    LOOK_AT_CALLER(caller, pointer);
+    SEARCH_LOOK_AT_CALLER(caller, pointer);
     return tell_why(&caller, most, found, data);
 }
 
@@ -258,7 +231,7 @@ static void print_all(FILE *to, const struct why *why)
         (void)fputs("  and perhaps others: not everything was looked at, it took too long\n", to);
 }
 
-static int print_why(FILE *to, const struct caller *caller)
+static int print_why(FILE *to, const struct search_caller *caller)
 {
     int saved_errno = errno, error = EINVAL;
     struct why why = { 0 };
@@ -276,8 +249,8 @@ static int print_why(FILE *to, const struct caller *caller)
 
 int gcmmap_print_why(FILE *to, const void *pointer)
 {
-    struct caller caller;
+    struct search_caller caller;
 
-    LOOK_AT_CALLER(caller, pointer);
+    SEARCH_LOOK_AT_CALLER(caller, pointer);
     return print_why(to, &caller);
 }

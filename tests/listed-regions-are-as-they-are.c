@@ -229,6 +229,41 @@ static void test_many(void)
        (ptrdiff_t)(count(text, "\"handle\"") - n_before));
 }
 
+static char *volatile slices[5];
+
+static void map_with_slices(void *arg)
+{
+    char *data = gcmmap_data(gcmmap_alloc(page, 0));
+
+    need(data != NULL, "alloc");
+    for (size_t i = 0; i < 5; i++)
+        slices[i] = data + 100 * i + 1;
+    *(uintptr_t *)arg = hide(data);
+}
+
+static void test_slices(void)
+{
+    uintptr_t hidden;
+    size_t n;
+
+    apart(map_with_slices, &hidden);
+    need(list(GCMMAP_LIST_JSON), "list");
+    about(reveal(hidden), true);
+    ok(says("slices", "null"), "slices are not looked for unasked");
+    need(list(GCMMAP_LIST_JSON | GCMMAP_LIST_SLICES), "list");
+    about(reveal(hidden), true);
+    n = number_of("slices");
+    ok(n >= 5 && n <= 8, "5 slices (%zu found)", n);
+    need(list(GCMMAP_LIST_SLICES), "list");
+    ok(strstr(text, " slices  what and where\n") != NULL, "for people: a column more");
+    GC_disable();
+    ok(list(GCMMAP_LIST_JSON | GCMMAP_LIST_SLICES) && *about(reveal(hidden), true) != '\0' &&
+           says("slices", "null"),
+       "where no collection may be made they are not known");
+    GC_enable();
+    memset((void *)slices, 0, sizeof slices);
+}
+
 /* Another's judgement of what we write. */
 static void test_readers(void)
 {
@@ -272,6 +307,7 @@ int main(void)
     test_memory();
     test_states();
     test_many();
+    test_slices();
     test_readers();
     test_refusals();
     return done_testing();

@@ -89,6 +89,7 @@ c_tests = \
 	tests/operations-never-reopen-closed-regions \
 	tests/other-faults-go-where-they-went \
 	tests/programs-of-calls-hold-the-oracle \
+	tests/pictures-show-regions \
 	tests/protection-follows-whole-pages \
 	tests/random-lives-of-regions \
 	tests/ranges-that-leave-a-region-are-refused \
