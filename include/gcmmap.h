@@ -1124,6 +1124,40 @@ inline gcmmap_guard::~gcmmap_guard()
  */
 int gcmmap_try(void (*fn)(void *arg), void *arg, gcmmap_fault *fault);
 
+/**
+ * A fault in words, in one line, as
+ *
+ *     words.txt: byte 20480 of 81920 cannot be read: the file has been truncated to 100 bytes, ...
+ *
+ * \param text  gets it, or as much as there is room for, with a 0 at its end.
+ * \param size  of text; 0: only the length is wanted.
+ * \return  the length, without the 0.
+ * Threads: any.  Async-signal-safe.
+ * Since:   0.1
+ */
+size_t gcmmap_fault_text(const gcmmap_fault *fault, char *text, size_t size);
+
+#define GCMMAP_REPORT_FAULTS 0x1u
+#define GCMMAP_REPORT_LINES 0x2u
+
+/**
+ * Last words: before the process dies of a fault of a region that no guard catches, say on
+ * the standard error stream which region and which byte of it, what has happened, and which
+ * code accessed, mapped and closed it.  Then it dies as it would have died, of the same signal.
+ *
+ * Nothing is said of other faults, nor where the program has a handler of its own for them.
+ *
+ * \param what  0: no more; GCMMAP_REPORT_FAULTS; with GCMMAP_REPORT_LINES functions and source
+ *              lines too, where /usr/bin/addr2line finds any, which is run then.  The variable
+ *              GCMMAP_REPORT_FAULTS=1, or 2, in the environment does the same from the
+ *              first call that maps on.
+ * \return  0, or -1 with errno set:
+ *   EINVAL  what has other bits
+ * Threads: any.
+ * Since:   0.1
+ */
+int gcmmap_report_faults(unsigned what);
+
 /*
  * Changing size.
  *

@@ -11,11 +11,15 @@
 #include <stdatomic.h>
 
 #include "collector.h"
+#include "fault_text.h"
 #include "os_signal.h"
 #include "places.h"
 
 /* A guard whose frame is gone, because a jump left it out, has been overwritten, perhaps. */
 #define CHECK ((uintptr_t)0x6775617264)
+
+/* Of 10 ms, for another thread's last words: addr2line(1) may take its time, three times. */
+#define MOST_WAITS 2000
 
 static OS_SIGNAL_TLS struct {
     gcmmap_guard *innermost; /* NULL: none */
@@ -66,15 +70,78 @@ static bool look(const struct os_fault *fault, gcmmap_fault *description)
     return is_ours;
 }
 
+static void take_back(gcmmap_guard *guard, const struct os_fault *fault)
+{
+    thread.innermost = guard->outer;
+    os_leave_handler(fault);
+    longjmp(guard->jump, 1);
+}
+
+/* ---- last words ------------------------------------------------------------------------ */
+
+static atomic_uint reports; /* GCMMAP_REPORT_ ... */
+
+static void add_line(struct message *message, const char *what, const void *code, bool is_return)
+{
+    if (code == NULL)
+        return;
+    message_add(message, what);
+    fault_add_code(message, code, is_return, (atomic_load(&reports) & GCMMAP_REPORT_LINES) != 0);
+    message_add(message, "\n");
+}
+
+/* Not on the stack, of which a handler may have little.  One thread has them. */
+static void speak(const struct os_fault *fault)
+{
+    static gcmmap_fault description;
+    static char text[4096];
+    struct message message = { text, sizeof text, 0 };
+
+    if (!look(fault, &description))
+        return;
+    hooks->look_at_file(&description);
+    message_add(&message, "gcmmap: ");
+    message_add(&message, os_signal_name(fault->signal));
+    message_add(&message, " at ");
+    message_add_address(&message, fault->address);
+    message_add(&message, ": ");
+    fault_add_text(&message, &description);
+    message_add(&message, "\n");
+    add_line(&message, "  accessed by ", fault->code, false);
+    add_line(&message, "  mapped by ", description.mapped_by, true);
+    add_line(&message, "  closed by ", description.closed_by, true);
+    os_write_error(text, message.n < sizeof text ? message.n : sizeof text - 1);
+}
+
+static void report(const struct os_fault *fault)
+{
+    static atomic_bool is_speaking;
+
+    for (int i = 0; atomic_exchange(&is_speaking, true); i++) {
+        if (i == MOST_WAITS)
+            return;
+        os_wait_a_little(); /* it takes us along when it dies */
+    }
+    speak(fault);
+    atomic_store(&is_speaking, false);
+}
+
 static bool handle(const struct os_fault *fault)
 {
     gcmmap_guard *guard = fault->is_access ? innermost_guard() : NULL;
 
-    if (guard == NULL || !look(fault, &guard->fault))
-        return false;
-    thread.innermost = guard->outer;
-    os_leave_handler(fault);
-    longjmp(guard->jump, 1);
+    if (guard != NULL && look(fault, &guard->fault))
+        take_back(guard, fault);
+    if (fault->is_access && fault->is_deadly && atomic_load(&reports) != 0)
+        report(fault);
+    return false;
+}
+
+void fault_report(unsigned what)
+{
+    atomic_store(&reports, what);
+    if (what != 0)
+        fault_catch();
 }
 
 /* The collector comes when the host switches to incremental mode, and in front of us. */

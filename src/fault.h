@@ -20,6 +20,8 @@ struct fault_hooks {
     bool (*is_collectors)(const void *user, int signal);
     /* What can be said without a lock or a system call. */
     void (*describe)(const void *user, gcmmap_fault *fault);
+    /* What system calls tell then. */
+    void (*look_at_file)(gcmmap_fault *fault);
 };
 
 /* Once, before all else. */
@@ -27,6 +29,9 @@ void fault_start(const struct fault_hooks *hooks);
 
 /* From now on the handler is there, and in front.  Cheap if that is so. */
 void fault_catch(void);
+
+/* What is said of faults that nobody handles: GCMMAP_REPORT_ ... */
+void fault_report(unsigned what);
 
 /* This thread's innermost guard. */
 void fault_enter(gcmmap_guard *guard);

@@ -7,11 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "os.h"
+#include "os_signal.h"
 
 /* /proc/self/maps, a character at a time. */
 struct reader {
@@ -62,9 +64,10 @@ struct line {
     uintmax_t start, end, offset, inode;
 };
 
-/* Up to the path. */
-static bool read_line(struct reader *reader, struct line *line)
+/* Up to the path; the one before has been read up to its end.  False: there is none. */
+static bool next_line(struct reader *reader, struct line *line)
 {
+    step(reader);
     line->start = read_number(reader, 16);
     line->end = read_number(reader, 16);
     skip_to(reader, ' ');
@@ -95,15 +98,12 @@ static int find_file(struct reader *reader, uintptr_t at, struct os_file *file, 
     struct stat status;
     struct line line;
 
-    for (;;) {
-        step(reader);
-        if (!read_line(reader, &line))
-            return ENOENT;
-        if (at >= line.start && at < line.end)
-            break;
+    do {
         skip_to(reader, '\n');
-    }
-    if (line.inode == 0)
+        if (!next_line(reader, &line))
+            return ENOENT;
+    } while (at >= line.end);
+    if (at < line.start || line.inode == 0)
         return ENOENT;
     *offset = (off_t)(line.offset + (at - line.start));
     if (!read_path(reader, path, room) || stat(path, &status) != 0 || status.st_ino != line.inode)
@@ -117,7 +117,7 @@ static int find_file(struct reader *reader, uintptr_t at, struct os_file *file, 
 
 int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path, size_t room)
 {
-    struct reader reader = { .fd = -1 };
+    struct reader reader = { .fd = -1, .c = '\n' };
     int saved_errno = errno, error = ENOENT;
 
     path[0] = '\0';
@@ -129,4 +129,56 @@ int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path
     }
     errno = saved_errno;
     return error;
+}
+
+/* ---- code ----------------------------------------------------------------------------- */
+
+/*
+ * From an offset in a file to the address that the file's symbols count from; the file's
+ * headers are at `header`, in memory.
+ */
+static uintptr_t place_of(uintptr_t header, uintptr_t offset)
+{
+    ElfW(Ehdr) file;
+    ElfW(Phdr) segment;
+
+    if (header == 0 || os_peek(&file, (void *)header, sizeof file) != 0 ||
+        memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 || file.e_phentsize != sizeof segment)
+        return offset;
+    for (unsigned i = 0; i < file.e_phnum; i++) {
+        uintptr_t at = header + file.e_phoff + i * sizeof segment;
+
+        if (os_peek(&segment, (void *)at, sizeof segment) == 0 && segment.p_type == PT_LOAD &&
+            offset >= segment.p_offset && offset - segment.p_offset < segment.p_filesz)
+            return segment.p_vaddr + (offset - segment.p_offset);
+    }
+    return offset;
+}
+
+bool os_find_code(uintptr_t address, char *path, size_t room, uintptr_t *place)
+{
+    struct reader reader = { .fd = -1 };
+    struct line line;
+    uintmax_t header = 0, inode = 0; /* of the file whose first page was seen last */
+    int saved_errno = errno;
+    bool found = false;
+
+    reader.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    while (reader.fd >= 0 && next_line(&reader, &line) && line.start <= address) {
+        if (line.offset == 0) {
+            header = line.start;
+            inode = line.inode;
+        }
+        found = address < line.end && line.inode != 0 && read_path(&reader, path, room);
+        if (found) {
+            *place = place_of(inode == line.inode ? (uintptr_t)header : 0,
+                              (uintptr_t)(line.offset + (address - line.start)));
+            break;
+        }
+        skip_to(&reader, '\n');
+    }
+    if (reader.fd >= 0)
+        (void)close(reader.fd);
+    errno = saved_errno;
+    return found;
 }

@@ -14,6 +14,7 @@
 #include "gcmmap.h"
 #include "os_extra.h"
 #include "os_look.h"
+#include "os_signal.h"
 
 size_t os_find_written(uintptr_t *from, uintptr_t to, struct os_range *ranges, size_t n_most)
 {
@@ -192,4 +193,10 @@ bool os_next_stack(const struct os_threads *threads, size_t *i, struct os_stack 
 long os_thread(void)
 {
     return 0;
+}
+
+bool os_find_code(uintptr_t address, char *path, size_t room, uintptr_t *place)
+{
+    (void)address, (void)path, (void)room, (void)place;
+    return false;
 }

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -155,6 +156,20 @@ static int is_write(const void *context)
 #endif
 }
 
+static const void *code_of(const void *context)
+{
+#if defined(__x86_64__) && defined(REG_RIP)
+    return (const void *)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#elif defined(__i386__) && defined(REG_EIP)
+    return (const void *)((const ucontext_t *)context)->uc_mcontext.gregs[REG_EIP];
+#elif defined(__aarch64__)
+    return (const void *)((const ucontext_t *)context)->uc_mcontext.pc;
+#else
+    (void)context;
+    return NULL;
+#endif
+}
+
 static bool is_access(const siginfo_t *info)
 {
 #ifdef BUS_MCEERR_AO /* broken memory, not in use just now */
@@ -178,6 +193,7 @@ static void ask_handler(int number, siginfo_t *info, void *context)
                               .is_access = is_access(info),
                               .was_passed_on = nested,
                               .is_deadly = is_deadly(next, is_access(info)),
+                              .code = code_of(context),
                               .info = info,
                               .context = context };
     int saved_errno = errno;
@@ -193,4 +209,28 @@ static void ask_handler(int number, siginfo_t *info, void *context)
 void os_leave_handler(const struct os_fault *fault)
 {
     (void)pthread_sigmask(SIG_SETMASK, &((ucontext_t *)fault->context)->uc_sigmask, NULL);
+}
+
+const char *os_signal_name(int signal)
+{
+    return signal == SIGBUS ? "SIGBUS" : "SIGSEGV";
+}
+
+void os_write_error(const char *text, size_t n_bytes)
+{
+    while (n_bytes > 0) {
+        ssize_t n = write(STDERR_FILENO, text, n_bytes);
+
+        if (n < 0 && errno != EINTR)
+            return;
+        text += n > 0 ? n : 0;
+        n_bytes -= n > 0 ? (size_t)n : 0;
+    }
+}
+
+void os_wait_a_little(void)
+{
+    struct timespec pause = { 0, 10000000 };
+
+    (void)nanosleep(&pause, NULL);
 }

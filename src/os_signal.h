@@ -7,6 +7,7 @@
 #define OS_SIGNAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -26,6 +27,7 @@ struct os_fault {
     bool is_access;     /* of the thread's own; else somebody has sent it */
     bool was_passed_on; /* those who were there before us have returned it to us */
     bool is_deadly;     /* nobody else will handle it */
+    const void *code;   /* where it was accessed; NULL: not known */
     void *info, *context;
 };
 
@@ -40,5 +42,25 @@ void os_catch_faults(os_fault_handler *fn);
 
 /* In a handler that is going to be left by longjmp(3): makes the signal mask that of before. */
 void os_leave_handler(const struct os_fault *fault);
+
+/* "SIGBUS" */
+const char *os_signal_name(int signal);
+
+/* ---- for the last words; all of it async-signal-safe --------------------------------- */
+
+/* All of it, on the standard error stream. */
+void os_write_error(const char *text, size_t n_bytes);
+
+/* For another thread that is speaking. */
+void os_wait_a_little(void);
+
+/*
+ * In which file an address in code lies, and where in it: as addr2line(1) and nm(1) count.
+ * False: not known.
+ */
+bool os_find_code(uintptr_t address, char *path, size_t room, uintptr_t *place);
+
+/* Asks addr2line(1), some seconds at most: "function at file:line"; "": it does not know. */
+void os_find_line(const char *path, uintptr_t place, char *line, size_t room);
 
 #endif

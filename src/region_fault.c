@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "collector.h"
@@ -62,14 +63,6 @@ static void describe(const void *user, gcmmap_fault *fault)
     fault->kind = kind_of(region, fault);
 }
 
-void region_catch_faults(void)
-{
-    static const struct fault_hooks hooks = { .is_collectors = is_collectors,
-                                              .describe = describe };
-
-    fault_start(&hooks);
-}
-
 void region_show(struct region *region)
 {
     const struct reservation *at = region->body.at;
@@ -111,24 +104,53 @@ static bool look_at_descriptor(gcmmap_fault *fault, struct os_file *file)
     return found;
 }
 
-void region_look_at_file(gcmmap_fault *fault)
+static void decide(gcmmap_fault *fault, const struct os_file *file)
+{
+    off_t page = (off_t)os_page_size();
+
+    fault->file_size = file->size;
+    fault->kind =
+        fault->file_offset / page * page >= file->size ? GCMMAP_FAULT_TRUNCATED : GCMMAP_FAULT_IO;
+}
+
+/* Async-signal-safe. */
+static void look_at_path(gcmmap_fault *fault)
 {
     struct os_file file;
     char path[1024];
-    off_t offset = -1, page = (off_t)os_page_size();
-    int error = 0;
+    off_t offset;
+    int error;
 
     if (fault->kind != GCMMAP_FAULT_FILE)
         return;
-    if (!look_at_descriptor(fault, &file)) {
-        error = os_find_file(fault->address, &file, &offset, path, sizeof path);
+    error = os_find_file(fault->address, &file, &offset, path, sizeof path);
+    if (offset >= 0)
         fault->file_offset = offset;
-        if (fault->name[0] == '\0')
-            copy_end(fault->name, sizeof fault->name, path);
-    }
-    if (error != 0)
-        return;
-    fault->file_size = file.size;
-    fault->kind =
-        fault->file_offset / page * page >= file.size ? GCMMAP_FAULT_TRUNCATED : GCMMAP_FAULT_IO;
+    if (fault->name[0] == '\0')
+        copy_end(fault->name, sizeof fault->name, path);
+    if (error == 0)
+        decide(fault, &file);
+}
+
+void region_look_at_file(gcmmap_fault *fault)
+{
+    struct os_file file;
+
+    if (fault->kind == GCMMAP_FAULT_FILE && look_at_descriptor(fault, &file))
+        decide(fault, &file);
+    else
+        look_at_path(fault);
+}
+
+void region_catch_faults(void)
+{
+    static const struct fault_hooks hooks = { .is_collectors = is_collectors,
+                                              .describe = describe,
+                                              .look_at_file = look_at_path };
+    const char *what = getenv("GCMMAP_REPORT_FAULTS");
+
+    fault_start(&hooks);
+    if (what != NULL && (what[0] == '1' || what[0] == '2') && what[1] == '\0')
+        fault_report(what[0] == '1' ? GCMMAP_REPORT_FAULTS
+                                    : GCMMAP_REPORT_FAULTS | GCMMAP_REPORT_LINES);
 }

@@ -52,6 +52,7 @@ guile_tests = \
 	tests/guile-raises-instead-of-crashing.scm
 
 # Each is the file of its name; see AM_DEFAULT_SOURCE_EXT.
+tests_last_words_name_the_region_CFLAGS = $(AM_CFLAGS) -g
 c_tests = \
 	tests/a-hundred-thousand-regions-are-traced \
 	tests/adopted-mappings-are-released \
@@ -81,6 +82,7 @@ c_tests = \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
 	tests/leak-finding-finds-no-regions \
+	tests/last-words-name-the-region \
 	tests/lines-and-fields-are-walked \
 	tests/listed-regions-are-as-they-are \
 	tests/locked-pages-stay-in-memory \

@@ -8,6 +8,9 @@
 #include "live.h"
 
 #include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 static size_t page;
 static volatile unsigned char sink;
@@ -251,6 +254,74 @@ static int collector_after_us(void *arg)
     return wrong;
 }
 
+/* ---- what is not this thread's ------------------------------------------------------- */
+
+static bool is_forbidden;
+
+/* The library's, too. */
+__attribute__((visibility("default"))) ssize_t
+process_vm_readv(pid_t pid, const struct iovec *local, unsigned long n_local,
+                 const struct iovec *remote, unsigned long n_remote, unsigned long flags)
+{
+    if (is_forbidden) {
+        errno = EPERM;
+        return -1;
+    }
+    return syscall(SYS_process_vm_readv, pid, local, n_local, remote, n_remote, flags);
+}
+
+/* A collection reads a truncated file, as there is no way to find out: better SIGBUS than a
+   jump out of the collector. */
+static int collect_in_guard(void *arg)
+{
+    struct rlimit none = { 0, 0 };
+    int fd = make_file(1, 4 * page);
+    gcmmap_region *region = gcmmap_map(fd, 0, 4 * page, GCMMAP_READ | GCMMAP_TRACED);
+    gcmmap_guard guard;
+
+    (void)arg;
+    need(region != NULL && ftruncate(fd, 1) == 0, "region");
+    is_forbidden = true;
+    need(setrlimit(RLIMIT_NOFILE, &none) == 0, "setrlimit");
+    if (GCMMAP_TRY(guard)) {
+        GC_gcollect();
+        gcmmap_guard_leave(&guard);
+        GC_reachable_here(region);
+        return 1;
+    }
+    return 2;
+}
+
+static int n_told;
+
+static void touch_when_told(const gcmmap_release *release, void *data)
+{
+    (void)release, (void)data;
+    n_told += touch(closed, false) == GCMMAP_FAULT_CLOSED; /* a guard of its own */
+    sink = *closed;
+}
+
+static int tell_in_guard(void *arg)
+{
+    gcmmap_options options = { .released = touch_when_told };
+    gcmmap_region *region = gcmmap_alloc_with(page, 0, &options);
+    gcmmap_guard guard;
+
+    (void)arg;
+    install(repair, 0, NULL);
+    need(region != NULL, "region");
+    if (GCMMAP_TRY(guard)) {
+        gcmmap_close(region);
+        if (n_told != 1 || n_handled != 1 || handled_address != closed)
+            return 2;
+        gcmmap_data(NULL);
+        need(mprotect(closed, page, PROT_NONE) == 0, "mprotect");
+        sink = *closed;
+        return 3;
+    }
+    return n_told == 1 && n_handled == 1 ? 0 : 1; /* this guard is as it was */
+}
+
 /* ---- deaths -------------------------------------------------------------------------------- */
 
 struct death {
@@ -339,9 +410,12 @@ int main(void)
         { left_by_jumps, 0, "one that jumps" },
         { ignored, -SIGSEGV, "signals that are ignored, but for faults" },
         { collector_before_us, 0, "the collector's, before ours" },
+        { collect_in_guard, -SIGBUS, "a collection's" },
+        { tell_in_guard, 0, "a released callback's" },
         { collector_after_us, 0, "the collector's, after ours" },
     };
 
+    setenv("GC_MARKERS", "1", 1);
     setenv("GC_USE_GETWRITEWATCH", "0", 1); /* write protection, where it is incremental */
     GC_set_handle_fork(1);
     GC_INIT();
