@@ -306,7 +306,7 @@ gcmmap_region *gcmmap_open(const char *path, unsigned flags);
  * Threads: any that the collector knows.  May collect and run finalizers.
  * Since:   0.1
  */
-gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags);
+gcmmap_region *gcmmap_map(int fd, int64_t offset, size_t size, unsigned flags);
 
 /**
  * Allocate anonymous memory: private, zeroed, page-aligned, given back to the
@@ -389,7 +389,7 @@ typedef struct {
  * Since: 0.1
  */
 gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_options *options);
-gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
+gcmmap_region *gcmmap_map_with(int fd, int64_t offset, size_t size, unsigned flags,
                                const gcmmap_options *options);
 gcmmap_region *gcmmap_alloc_with(size_t size, unsigned flags, const gcmmap_options *options);
 
@@ -511,7 +511,7 @@ typedef struct {
  *          finalizers.
  * Since:   0.1
  */
-gcmmap_region *gcmmap_snapshot(int fd, off_t offset, size_t size, unsigned flags,
+gcmmap_region *gcmmap_snapshot(int fd, int64_t offset, size_t size, unsigned flags,
                                const gcmmap_options *options, const gcmmap_copying *copying);
 
 /**

@@ -208,7 +208,7 @@ inline region open(const std::string &path, unsigned flags = GCMMAP_READ, const 
     return open(path.c_str(), flags, with);
 }
 
-inline region map(int fd, off_t offset = 0, std::size_t size = rest, unsigned flags = GCMMAP_READ,
+inline region map(int fd, std::int64_t offset = 0, std::size_t size = rest, unsigned flags = GCMMAP_READ,
                   const options &with = {})
 {
     return region(detail::some(::gcmmap_map_with(fd, offset, size, flags, &with), "gcmmap_map"));

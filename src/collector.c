@@ -175,7 +175,13 @@ static _Atomic unsigned n_requests;
 static GC_warn_proc host_warn;
 static GC_oom_func host_oom;
 
-static void GC_CALLBACK warn_unless_ours(char *format, GC_word arg)
+#if GC_VERSION_MAJOR > 8 || (GC_VERSION_MAJOR == 8 && GC_VERSION_MINOR >= 3)
+typedef const char *warning;
+#else
+typedef char *warning;
+#endif
+
+static void GC_CALLBACK warn_unless_ours(warning format, GC_word arg)
 {
     if (n_own_requests > 0 && (strstr(format, "Repeated allocation of very large block") != NULL ||
                                strstr(format, "Failed to expand heap") != NULL ||

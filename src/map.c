@@ -23,9 +23,6 @@
 /* Of memory that does not begin with a page; as malloc(3) gives. */
 #define MEMORY_ALIGNMENT ((size_t)16)
 
-/* off_t has no limit macro; it is a signed type. */
-#define OFFSET_MAX ((off_t)(((uintmax_t)1 << (sizeof(off_t) * 8 - 1)) - 1))
-
 /* Sets errno; on success to what it was: finalizers may have run since. */
 static int result_of(int error, int saved_errno)
 {
@@ -175,14 +172,14 @@ int map_check_device_range(off_t offset, size_t size)
 {
     if (size == GCMMAP_REST)
         return EINVAL;
-    return (uintmax_t)size > (uintmax_t)(OFFSET_MAX - offset) ? EOVERFLOW : 0;
+    return (uintmax_t)size > (uintmax_t)(INT64_MAX - offset) ? EOVERFLOW : 0;
 }
 
 int map_check_file_range(const struct os_file *file, off_t offset, size_t *size)
 {
     uintmax_t rest;
 
-    if (*size != GCMMAP_REST && (uintmax_t)*size > (uintmax_t)(OFFSET_MAX - offset))
+    if (*size != GCMMAP_REST && (uintmax_t)*size > (uintmax_t)(INT64_MAX - offset))
         return EOVERFLOW;
     if (offset > file->size)
         return ENXIO;
@@ -253,13 +250,13 @@ static gcmmap_region *map_part(int fd, off_t offset, size_t size, unsigned flags
     return handle;
 }
 
-gcmmap_region *gcmmap_map_with(int fd, off_t offset, size_t size, unsigned flags,
+gcmmap_region *gcmmap_map_with(int fd, int64_t offset, size_t size, unsigned flags,
                                const gcmmap_options *options)
 {
     return map_part(fd, offset, size, flags, options, MAP_CALLER());
 }
 
-gcmmap_region *gcmmap_map(int fd, off_t offset, size_t size, unsigned flags)
+gcmmap_region *gcmmap_map(int fd, int64_t offset, size_t size, unsigned flags)
 {
     return map_part(fd, offset, size, flags, NULL, MAP_CALLER());
 }

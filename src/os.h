@@ -15,6 +15,14 @@
 #include <sys/types.h>
 #include <time.h>
 
+/* The interface promises offsets of 64 bits: see AC_SYS_LARGEFILE. */
+_Static_assert(sizeof(off_t) == sizeof(int64_t), "off_t has not 64 bits");
+
+static inline bool os_is_offset(uintmax_t n)
+{
+    return n <= INT64_MAX;
+}
+
 size_t os_page_size(void);
 
 enum os_file_type {

@@ -166,9 +166,9 @@ static bool ask_scan(struct finding *finding, int fd)
         if (n < 0 || question.walk_end <= finding->at)
             return false;
         for (int i = 0; i < n; i++)
-            (void)add(finding, results[i].start, results[i].end,
+            (void)add(finding, (uintptr_t)results[i].start, (uintptr_t)results[i].end,
                       (results[i].categories & SCAN_SWAPPED) != 0);
-        finding->at = question.walk_end;
+        finding->at = (uintptr_t)question.walk_end;
     }
     return true;
 }

@@ -124,11 +124,6 @@ static uintmax_t end_in_file(const struct region *region, size_t n_bytes)
     return (uintmax_t)region->growth->offset + region->head + n_bytes;
 }
 
-static bool is_offset(uintmax_t n)
-{
-    return (off_t)n >= 0 && (uintmax_t)(off_t)n == n;
-}
-
 /* ---- pages; lock not held --------------------------------------------------------- */
 
 static unsigned char *pages_behind(const struct region *region, size_t n_bytes, size_t *n_behind)
@@ -198,7 +193,7 @@ static int grow(struct resize *call, bool grow_file)
         return error;
     if (is_short && !grow_file)
         return ENXIO;
-    if (region->of_file && !is_offset(end_wanted + os_page_size()))
+    if (region->of_file && !os_is_offset(end_wanted + os_page_size()))
         return EFBIG;
     error = region_budget_begin(&more);
     if (error != 0)

@@ -38,11 +38,6 @@ static int map_named(int fd, const char *name, size_t size, unsigned flags,
     return map_file(fd, NULL, 0, size, flags, &named, caller, region);
 }
 
-static bool is_offset(size_t size)
-{
-    return (off_t)size >= 0 && (uintmax_t)(off_t)size == size;
-}
-
 gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
                             const gcmmap_options *options, int *fd)
 {
@@ -51,7 +46,7 @@ gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
 
     if (name == NULL || (flags & GCMMAP_PRIVATE))
         return fail(EINVAL);
-    if (!is_offset(size))
+    if (!os_is_offset(size))
         return fail(EOVERFLOW);
     if ((flags & (GCMMAP_READ | GCMMAP_WRITE | GCMMAP_EXEC)) == 0)
         flags |= GCMMAP_WRITE;
@@ -79,7 +74,7 @@ gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
     if (name == NULL || (flags & how) == GCMMAP_EXCLUSIVE ||
         ((flags & GCMMAP_CREATE) && size == GCMMAP_REST))
         return fail(EINVAL);
-    if (size != GCMMAP_REST && !is_offset(size))
+    if (size != GCMMAP_REST && !os_is_offset(size))
         return fail(EOVERFLOW);
     error = os_open_shm(name, flags, &fd, &created);
     if (error != 0)

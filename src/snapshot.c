@@ -327,7 +327,7 @@ static int snapshot(struct source *source, size_t size, unsigned flags,
     return error == 0 ? map_copy(copy, flags, options, caller, handle) : error;
 }
 
-gcmmap_region *gcmmap_snapshot(int fd, off_t offset, size_t size, unsigned flags,
+gcmmap_region *gcmmap_snapshot(int fd, int64_t offset, size_t size, unsigned flags,
                                const gcmmap_options *options, const gcmmap_copying *copying)
 {
     struct source source = { .fd = fd, .offset = offset };

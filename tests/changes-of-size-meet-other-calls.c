@@ -36,7 +36,7 @@ __attribute__((visibility("default"))) void *mmap(void *at, size_t n, int protec
     }
     if (now != NULL && hook_first)
         now();
-    result = (void *)syscall(SYS_mmap, at, n, protection, flags, file, offset);
+    result = kernel_mmap(at, n, protection, flags, file, offset);
     if (now != NULL && !hook_first)
         now();
     return result;

@@ -46,7 +46,7 @@ __attribute__((visibility("default"))) void *mmap(void *at, size_t n, int protec
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    result = (void *)syscall(SYS_mmap, at, n, protection, flags, file, offset);
+    result = kernel_mmap(at, n, protection, flags, file, offset);
     if (now == AFTER)
         GC_gcollect();
     return result;

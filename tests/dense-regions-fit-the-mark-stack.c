@@ -64,7 +64,7 @@ static int work(void)
     collect_dense(MiB, 0);
     collect_dense(20 * MiB, 0);
     collect_dense(4 * MiB, GCMMAP_BY_HANDLE);
-    (void)gcmmap_alloc((size_t)1 << 33, 0); /* 512 blocks */
+    (void)gcmmap_alloc((size_t)1 << (sizeof(size_t) > 4 ? 33 : 29), 0); /* 512 blocks, or 32 */
     collect_many();
     return 0;
 }

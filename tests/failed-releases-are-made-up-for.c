@@ -25,7 +25,7 @@ __attribute__((visibility("default"))) void *mmap(void *at, size_t n_bytes, int 
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    return (void *)syscall(SYS_mmap, at, n_bytes, protection, flags, file, offset);
+    return kernel_mmap(at, n_bytes, protection, flags, file, offset);
 }
 
 static int fd, other_fd;

@@ -25,7 +25,7 @@ static __attribute__((noinline)) size_t resident(uintptr_t hidden, size_t n)
         need(pread(pagemap, entries, sizeof entries, (off_t)((~hidden / page + done) * 8)) > 0,
              "pagemap");
         for (unsigned i = 0; i < 512; i++)
-            n_pages += entries[i] >> 63;
+            n_pages += (size_t)(entries[i] >> 63);
     }
     close(pagemap);
     return n_pages * page;

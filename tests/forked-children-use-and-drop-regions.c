@@ -273,7 +273,7 @@ __attribute__((visibility("default"))) void *mmap(void *at, size_t n_bytes, int 
         }
         pthread_mutex_unlock(&release.lock);
     }
-    return (void *)syscall(SYS_mmap, at, n_bytes, protection, flags, file, offset);
+    return kernel_mmap(at, n_bytes, protection, flags, file, offset);
 }
 
 static void *release_slowly(void *arg)

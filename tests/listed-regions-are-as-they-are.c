@@ -74,7 +74,7 @@ static size_t number_of(const char *member)
 
     snprintf(key, sizeof key, "\"%s\": ", member);
     at = strstr(object, key);
-    return at != NULL ? strtoull(at + strlen(key), NULL, 10) : SIZE_MAX;
+    return at != NULL ? (size_t)strtoull(at + strlen(key), NULL, 10) : SIZE_MAX;
 }
 
 static size_t count(const char *of, const char *what)

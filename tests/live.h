@@ -26,7 +26,7 @@ static inline unsigned long inode_of(int fd)
     struct stat status;
 
     need(fstat(fd, &status) == 0, "fstat");
-    return status.st_ino;
+    return (unsigned long)status.st_ino;
 }
 
 /* Inode of the file mapped there; 0: anonymous memory or nothing. */

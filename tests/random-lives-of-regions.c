@@ -70,7 +70,7 @@ static const size_t file_sizes[N_FILES + 1] = { 1, 4096, 100000, 3 * MiB, 100 * 
 static unsigned long n_maps_wanted; /* of each world */
 static time_t began, ends;          /* 0: no end, but n_maps_wanted */
 
-static uint64_t random_below(struct world *world, uint64_t limit)
+static size_t random_below(struct world *world, size_t limit)
 {
     return next_random(&world->state) % limit;
 }

@@ -41,10 +41,10 @@ static bool is_right(gcmmap_slice slice, size_t from, size_t to)
 
 static bool all_borders_are_right(gcmmap_slice slice)
 {
-    static const size_t far[] = { SIZE_MAX,        SIZE_MAX - 1,
-                                  SIZE_MAX - SIZE, SIZE_MAX - SIZE + 1,
-                                  SIZE_MAX / 2,    SIZE_MAX / 2 + 1,
-                                  (size_t)1 << 32, ((size_t)1 << 32) + 1 };
+    static const size_t far[] = { SIZE_MAX,         SIZE_MAX - 1,
+                                  SIZE_MAX - SIZE,  SIZE_MAX - SIZE + 1,
+                                  SIZE_MAX / 2,     SIZE_MAX / 2 + 1,
+                                  SIZE_MAX / 2 + 2, (size_t)UINT32_MAX };
     size_t numbers[SIZE + 3 + sizeof far / sizeof *far], n = 0;
     bool right = true;
 

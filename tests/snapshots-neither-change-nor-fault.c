@@ -103,7 +103,7 @@ static void test_stays(const char *what, unsigned flags, unsigned how)
 }
 
 struct line {
-    uintptr_t from, to;
+    unsigned long from, to;
     char text[4400];
 };
 

@@ -6,6 +6,9 @@
 #ifndef TAP_H
 #define TAP_H
 
+#ifdef HAVE_CONFIG_H
+#include <config.h> /* offsets of 64 bits */
+#endif
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -24,6 +27,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,6 +129,28 @@ static inline gcmmap_stats stats_now(void)
     gcmmap_get_stats(&stats);
     return stats;
 }
+
+#if UINTPTR_MAX == UINT32_MAX
+/*
+ * With 32 bits bdwgc asks for the lowest addresses there are, and sizes and counters look like
+ * pointers to its heap: too much is held by accident.  So they are taken already.
+ */
+__attribute__((constructor)) static void keep_low_addresses(void)
+{
+    for (uintptr_t at = 16 << 20; at < (uintptr_t)1 << 30; at += 16 << 20)
+        (void)mmap((void *)at, 16 << 20, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    (void)mmap((void *)65536, (16 << 20) - 65536, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+}
+#endif
+
+/* bdwgc 8.3 added a word here. */
+#if GC_VERSION_MAJOR > 8 || (GC_VERSION_MAJOR == 8 && GC_VERSION_MINOR >= 3)
+typedef const char *tap_warning;
+#else
+typedef char *tap_warning;
+#endif
 
 /* ---- files ---------------------------------------------------------------- */
 
@@ -254,6 +280,17 @@ static inline size_t count_map_lines(void)
     return n;
 }
 
+/* mmap(2), for tests that have an mmap() of their own. */
+static inline void *kernel_mmap(void *at, size_t n_bytes, int protection, int flags, int fd,
+                                off_t offset)
+{
+#ifdef SYS_mmap2
+    return (void *)syscall(SYS_mmap2, at, n_bytes, protection, flags, fd, (long)(offset / 4096));
+#else
+    return (void *)syscall(SYS_mmap, at, n_bytes, protection, flags, fd, offset);
+#endif
+}
+
 static sigjmp_buf fault_jump;
 static volatile int fault_signal;
 static void *volatile fault_address;
@@ -304,12 +341,12 @@ static inline int run_in_child(int (*fn)(void *), void *arg)
 /* ---- chance ---------------------------------------------------------------- */
 
 /* xorshift64; a state of 0 is not allowed. */
-static inline uint64_t next_random(uint64_t *state)
+static inline size_t next_random(uint64_t *state)
 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
-    return *state;
+    return (size_t)*state;
 }
 
 /* From the environment (GCMMAP_TEST_SEED) or fixed; printed. */

@@ -96,7 +96,7 @@ static void host_is_warned(void)
 static unsigned n_warnings, n_shortages;
 static size_t size_in_shortage;
 
-static void GC_CALLBACK count_warning(char *format, GC_word arg)
+static void GC_CALLBACK count_warning(tap_warning format, GC_word arg)
 {
     (void)format, (void)arg;
     n_warnings++;
@@ -159,7 +159,7 @@ static void lift_limit(void)
 }
 
 /* More than can be free in the heap by now. */
-#define TOO_MUCH ((size_t)20 << 30)
+#define TOO_MUCH (sizeof(size_t) > 4 ? (size_t)20 << (sizeof(size_t) > 4 ? 30 : 0) : SIZE_MAX / 2)
 
 static unsigned n_finalized;
 

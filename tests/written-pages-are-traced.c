@@ -347,10 +347,12 @@ static void kernel_writes(void)
     apart(map_memory, &(size_t){ 300 * page });
     GC_disable();
     for (unsigned i = 0; i < 60; i++) {
-        size_t at = i * 5 * page - (i > 0 ? 8 : 0);
+        size_t at = i * 5 * page - (i > 0 ? sizeof(void *) : 0);
         void *witness = new_witness(at);
 
-        need(write(ends[1], &witness, 8) == 8 && read(ends[0], data + at, 8) == 8, "pipe");
+        need(write(ends[1], &witness, sizeof witness) == sizeof witness &&
+                 read(ends[0], data + at, sizeof witness) == sizeof witness,
+             "pipe");
     }
     GC_enable();
     close(ends[0]);
