@@ -1374,19 +1374,25 @@ void gcmmap_get_pacing(gcmmap_pacing *pacing);
 
 /** Counters of this process.  Bytes count whole pages. */
 typedef struct {
-    size_t n_live;         /* open regions */
-    size_t n_closed;       /* revoked, addresses not yet free */
-    size_t n_dying;        /* found dead, still mapped until the next finalization point */
-    size_t n_pooled;       /* reservations ready for reuse */
-    size_t n_mapped;       /* regions mapped since the start */
-    size_t n_released;     /* regions released by the collector since the start */
-    size_t n_unmapped_now; /* regions given back by gcmmap_unmap_now() */
-    size_t bytes_live;     /* mapped by open regions */
-    size_t bytes_traced;   /* of these, in regions whose contents are traced */
-    size_t bytes_dying;    /* mapped by dying regions */
-    size_t bytes_reserved; /* of the collector's heap: regions, pool, slack */
-    size_t n_collections;  /* collections that gcmmap itself asked for */
-    size_t reserved[12];   /* zero; for later versions */
+    size_t n_live;          /* open regions */
+    size_t n_closed;        /* revoked, addresses not yet free */
+    size_t n_dying;         /* found dead, still mapped until the next finalization point */
+    size_t n_pooled;        /* reservations ready for reuse */
+    size_t n_mapped;        /* regions mapped since the start */
+    size_t n_released;      /* regions released by the collector since the start */
+    size_t n_unmapped_now;  /* regions given back by gcmmap_unmap_now() */
+    size_t bytes_live;      /* mapped by open regions */
+    size_t bytes_traced;    /* of these, in regions whose contents are traced */
+    size_t bytes_dying;     /* mapped by dying regions */
+    size_t bytes_reserved;  /* of the collector's heap: regions, pool, slack */
+    size_t n_collections;   /* collections that gcmmap itself asked for */
+    size_t n_revoked;       /* regions closed by gcmmap_close() since the start */
+    size_t n_failed;        /* mappings that failed though the arguments were right */
+    size_t n_most_live;     /* open at once, the most there ever were ... */
+    size_t bytes_most_live; /* ... and bytes */
+    size_t bytes_mapped;    /* by all regions since the start, as they were mapped */
+    size_t bytes_charged;   /* of bytes_live, private and writable: they may cost memory */
+    size_t reserved[6];     /* zero; for later versions */
 } gcmmap_stats;
 
 /**
@@ -1394,6 +1400,17 @@ typedef struct {
  * Since: 0.1
  */
 void gcmmap_get_stats(gcmmap_stats *stats);
+
+/*
+ * The environment.  Of programs that run with others' privileges it is ignored.
+ *
+ *   GCMMAP_STATS  When the program ends, two lines with the counters.
+ *   GCMMAP_TRACE  A line whenever a region is mapped, closed, unmapped or released, and for each
+ *                 collection that gcmmap asks for: address, size, name, and where in the program.
+ *
+ * "1": on stderr; a path: appended to that file; "0", or nothing: not at all.  Read once, by the
+ * first call of gcmmap.
+ */
 
 /*
  * Looking at regions.

@@ -6,10 +6,13 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "gcmmap.h"
 #include "os_look.h"
@@ -91,4 +94,9 @@ int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *o
         *of_file = wanted.of_file;
     }
     return error;
+}
+
+const char *os_environment(const char *variable)
+{
+    return secure_getenv(variable);
 }

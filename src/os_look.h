@@ -55,6 +55,18 @@ bool os_next_stack(const struct os_threads *threads, size_t *i, struct os_stack 
 /* The caller's number. */
 long os_thread(void);
 
+/* What the environment says; NULL too for programs that run with others' privileges. */
+const char *os_environment(const char *variable);
+
+/* malloc'ed: the same file after the program has changed its directory. */
+char *os_absolute_path(const char *path);
+
+/* Appends to a file, which is made if there is none; NULL: to stderr. */
+void os_append(const char *path, const char *text, size_t n_bytes);
+
+/* The kernel's number of this process. */
+long os_process(void);
+
 /* "function+0x12 (program)", as far as is known; at least the address. */
 void os_name_address(const void *address, char *text, size_t n_bytes);
 

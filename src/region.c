@@ -17,6 +17,7 @@
 #include "registry.h"
 #include "reserve.h"
 #include "roots.h"
+#include "trace.h"
 
 /* All of these under the collector's lock. */
 gcmmap_stats region_stats;
@@ -38,6 +39,10 @@ void region_count_live(const struct region *region, ptrdiff_t sign)
         region_stats.bytes_traced += n_bytes;
     if (region->charged)
         region_bytes_charged += n_bytes;
+    if (region_stats.n_live > region_stats.n_most_live)
+        region_stats.n_most_live = region_stats.n_live;
+    if (region_stats.bytes_live > region_stats.bytes_most_live)
+        region_stats.bytes_most_live = region_stats.bytes_live;
 }
 
 /* ---- what the collector tells us ----------------------------------------- */
@@ -235,6 +240,8 @@ void region_drain(void)
         struct region_news news = region_take_news(region);
 
         next = released->next;
+        TRACE_EVENT(release, region_data(region), region->n_bytes, region->flags, region->name,
+                    region->mapped_by);
         region_free_record(region);
         region_tell(&news);
     }
@@ -299,6 +306,7 @@ static void start_once(void)
     region_catch_faults();
     collector_start(&hooks);
     (void)os_on_fork_in_child(after_fork_in_child);
+    trace_start(region_get_stats);
 }
 
 void region_start(void)
@@ -326,6 +334,9 @@ void region_collect_and_drain(void)
 
     collector_collect();
     collector_locked(count_collection, &cycle); /* the host may have switched it off */
+    TRACE_PROBE1(collect, collector_cycle());
+    if (trace_wants())
+        trace_write_collection(collector_cycle());
     release_wait();
     region_drain();
 }
@@ -357,6 +368,7 @@ static void *get_stats_locked(void *arg)
     struct reserve_stats reserved = reserve_get_stats();
 
     *result = region_stats;
+    result->bytes_charged = region_bytes_charged;
     result->n_pooled = reserved.n_pooled;
     result->bytes_reserved = reserved.bytes_reserved;
     return NULL;

@@ -13,12 +13,14 @@
 #include "region_record.h"
 #include "registry.h"
 #include "reserve.h"
+#include "trace.h"
 
 struct close_call {
     gcmmap_region *handle;
     struct region *region;
     const void *caller; /* or NULL */
     bool for_good;      /* unmap_now */
+    bool is_closed;     /* by this call; result */
     /* When the pages are gone, and nobody else sees to it: */
     struct region_news news;
     struct region_growth *growth;
@@ -98,6 +100,8 @@ static void *end_close(void *arg)
         region->body.n_covered = 0;
         region->body.writes_back = false;
         region_stats.n_closed++;
+        region_stats.n_revoked++;
+        call->is_closed = true;
         take_rest(call);
     } else {
         region->state = LIVE;
@@ -147,6 +151,12 @@ static int close_now(gcmmap_region *handle, const void *caller, bool for_good)
     }
     collector_locked(end_close, &call);
     region_end_growth(call.growth);
+    if (call.is_closed)
+        TRACE_EVENT(close, region_data(call.region), call.region->n_bytes, call.region->flags,
+                    call.region->name, caller);
+    if (for_good && call.error == 0)
+        TRACE_EVENT(unmap, region_data(call.region), call.region->n_bytes, call.region->flags,
+                    call.region->name, call.region->mapped_by);
     if (for_good && call.error == 0)
         region_free_record(call.region);
     region_tell(&call.news);

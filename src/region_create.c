@@ -16,6 +16,7 @@
 #include "region_record.h"
 #include "reserve.h"
 #include "roots.h"
+#include "trace.h"
 
 /* More than so many bytes that can be written to are followed by a page that cannot. */
 #define FENCED_LEAST ((size_t)32 << 10)
@@ -48,6 +49,7 @@ static void *set_live(void *arg)
         outside_add(region->body.start, region->body.n_outside, region);
     region_count_live(region, 1);
     region_stats.n_mapped++;
+    region_stats.bytes_mapped += region_page_bytes(region);
     pace_mapped(region->body.at->n_bytes, region->charged ? region_page_bytes(region) : 0);
     return NULL;
 }
@@ -373,6 +375,12 @@ int region_may_adopt(const void *start, size_t n_bytes)
     return adoption.is_ours ? EINVAL : 0;
 }
 
+static void *count_failure(void *arg)
+{
+    region_stats.n_failed++;
+    return arg;
+}
+
 int region_create(const struct region_request *request, gcmmap_region **handle)
 {
     struct region_budget more;
@@ -392,6 +400,7 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
             collector_locked(unprepare, NULL);
     }
     if (error != 0) {
+        collector_locked(count_failure, NULL);
         region_free_record(region);
         return error;
     }
@@ -400,6 +409,8 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
     region_budget_end(&more);
     pace_host_if_changed(reservation_total_bytes());
     collector_want_finalization_point();
+    TRACE_EVENT(map, region_data(region), region->n_bytes, region->flags, region->name,
+                region->mapped_by);
     collector_keep(*handle);
     return 0;
 }

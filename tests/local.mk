@@ -114,6 +114,7 @@ c_tests = \
 	tests/traced-memory-keeps-what-it-points-to \
 	tests/synced-stores-are-on-disk \
 	tests/tracing-can-be-asked-for \
+	tests/tracing-tells-what-happens \
 	tests/trimmed-large-regions-leave-nothing \
 	tests/truncated-slices-fault \
 	tests/unloaded-pages-lose-nothing \
@@ -176,3 +177,6 @@ soak: tests/random-lives-of-regions$(EXEEXT)
 	sh $(srcdir)/tests/soak.sh tests/random-lives-of-regions $(SOAK_SECONDS) \
 	  $(bench_results)/soak.tsv $(srcdir)/doc/plots/soak.svg
 EXTRA_DIST += tests/soak.sh doc/plots/soak.svg
+
+# Without a shared library of ours, so that it runs where LD_LIBRARY_PATH does not count.
+tests_tracing_tells_what_happens_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
