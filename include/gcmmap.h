@@ -1387,7 +1387,7 @@ typedef struct {
     size_t bytes_reserved;  /* of the collector's heap: regions, pool, slack */
     size_t n_collections;   /* collections that gcmmap itself asked for */
     size_t n_revoked;       /* regions closed by gcmmap_close() since the start */
-    size_t n_failed;        /* mappings that failed though the arguments were right */
+    size_t n_failed;        /* mappings that failed with ENOMEM or EDQUOT, after collections */
     size_t n_most_live;     /* open at once, the most there ever were ... */
     size_t bytes_most_live; /* ... and bytes */
     size_t bytes_mapped;    /* by all regions since the start, as they were mapped */

@@ -400,7 +400,8 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
             collector_locked(unprepare, NULL);
     }
     if (error != 0) {
-        collector_locked(count_failure, NULL);
+        if (error == ENOMEM || error == EDQUOT)
+            collector_locked(count_failure, NULL);
         region_free_record(region);
         return error;
     }
