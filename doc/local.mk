@@ -22,7 +22,8 @@ dist_man_MANS = \
 	doc/man/gcmmap_slice_sub.3 \
 	doc/man/gcmmap_snapshot.3 \
 	doc/man/gcmmap_sync.3 \
-	doc/man/gcmmap_weak_of.3
+	doc/man/gcmmap_weak_of.3 \
+	doc/man/gcmmap_why.3
 nodist_man_MANS = $(man_links)
 man_links = \
 	doc/man/links/gcmmap_alloc.3 \
@@ -38,7 +39,9 @@ man_links = \
 	doc/man/links/gcmmap_of.3 \
 	doc/man/links/gcmmap_open_with.3 \
 	doc/man/links/gcmmap_prefetch.3 \
+	doc/man/links/gcmmap_print_why.3 \
 	doc/man/links/gcmmap_refresh.3 \
+	doc/man/links/gcmmap_report.3 \
 	doc/man/links/gcmmap_set_pacing.3 \
 	doc/man/links/gcmmap_shm_unlink.3 \
 	doc/man/links/gcmmap_size.3 \
