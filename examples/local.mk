@@ -6,6 +6,7 @@ noinst_PROGRAMS = \
 	examples/03-log-follower \
 	examples/04-arena \
 	examples/05-linked-file \
+	examples/06-picture \
 	$(tutorial_programs)
 
 # The steps of doc/tutorial.md.

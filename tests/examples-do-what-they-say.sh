@@ -61,5 +61,10 @@ ok $? "a linked structure in a file lives and goes"
 [ "$(od -An -tu8 -N16 "$directory/linked" | tr -s ' ')" = " 5117041 1" ]
 ok $? "and the file is as it was"
 
+"$examples/06-picture" "$directory/lines" "$directory/log" > "$directory/picture"
+[ $? -eq 0 ] && head -n 1 "$directory/picture" | grep -q '^<svg ' &&
+    grep -q '</svg>' "$directory/picture" && grep -q "/log<" "$directory/picture"
+ok $? "a picture of what is mapped"
+
 echo "1..$n"
 exit $failed
