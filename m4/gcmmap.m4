@@ -55,6 +55,34 @@ AS_IF([test $uncleared_kinds = yes], [traced_kind_is_cleared=0], [traced_kind_is
 AC_DEFINE_UNQUOTED([TRACED_KIND_IS_CLEARED], [$traced_kind_is_cleared],
   [Whether the collector has to clear new traced blocks])])
 
+# GCMMAP_CHECK_PCRE2: HAVE_PCRE2 says whether gcmmap-grep is built.
+AC_DEFUN([GCMMAP_CHECK_PCRE2],
+[AC_ARG_WITH([pcre2],
+  [AS_HELP_STRING([--without-pcre2], [leave out gcmmap-grep (default: if PCRE2 is there)])],
+  [], [with_pcre2=check])
+have_pcre2=no
+AS_IF([test "x$with_pcre2" != xno],
+  [PKG_CHECK_MODULES([PCRE2], [libpcre2-8 >= 10.34], [have_pcre2=yes],
+    [AS_IF([test "x$with_pcre2" = xyes], [AC_MSG_ERROR([no PCRE2 (libpcre2-dev)])],
+      [AC_MSG_NOTICE([no PCRE2 (libpcre2-dev): gcmmap-grep is left out])])])])
+AM_CONDITIONAL([HAVE_PCRE2], [test $have_pcre2 = yes])])
+
+# GCMMAP_CHECK_TARGET_CLONES: TARGET_CLONES makes the compiler build a function twice, for AVX2
+# too, if it can: which of them runs is found out when the program is loaded.
+AC_DEFUN([GCMMAP_CHECK_TARGET_CLONES],
+[AC_MSG_CHECKING([whether functions can be built for AVX2 too])
+saved_CFLAGS=$CFLAGS
+CFLAGS="$CFLAGS -Werror"
+AC_LINK_IFELSE([AC_LANG_PROGRAM(
+    [[int f(int);
+    __attribute__((target_clones("avx2", "default"))) int f(int n) { return n + 1; }]],
+    [[return f(-1);]])],
+  [target_clones='__attribute__((target_clones("avx2", "default")))'; AC_MSG_RESULT([yes])],
+  [target_clones=; AC_MSG_RESULT([no])])
+CFLAGS=$saved_CFLAGS
+AC_DEFINE_UNQUOTED([TARGET_CLONES], [$target_clones],
+  [Attribute of functions that are built for AVX2 too])])
+
 # GCMMAP_CHECK_GUILE: HAVE_GUILE says whether the Guile module is built.  It goes to Guile's own
 # directories if they lie below our prefix, and to the like of them below it otherwise.
 AC_DEFUN([GCMMAP_CHECK_GUILE],

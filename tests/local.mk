@@ -18,7 +18,7 @@ CR_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-crystal.sh
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests) $(crystal_tests)
 EXTRA_DIST += $(shell_tests) tests/inject.h tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h
-EXTRA_DIST += tests/cplusplus/header.cc
+EXTRA_DIST += tests/cplusplus/header.cc tests/grep/setup.sh
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
 EXTRA_DIST += $(ecl_tests) tests/run-ecl.sh tests/ecl/tap.lisp
 EXTRA_DIST += $(crystal_tests) tests/run-crystal.sh tests/crystal/consumers.cr tests/crystal/tap.cr
@@ -27,6 +27,9 @@ shell_tests = \
 	tests/cplusplus-needs-no-ownership.sh \
 	tests/examples-do-what-they-say.sh \
 	tests/giving-back-free-heap-changes-nothing.sh \
+	tests/grep-finds-what-gnu-grep-finds.sh \
+	tests/grep-keeps-slices-of-closed-files.sh \
+	tests/grep-survives-what-files-do.sh \
 	tests/incremental-collection-changes-nothing.sh \
 	tests/installed-libraries-are-found.sh \
 	tests/libraries-export-only-the-interface.sh \
