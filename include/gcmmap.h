@@ -54,7 +54,8 @@
  *     (GC_set_on_collection_event) has to call the one that was there; else mapping fails
  *     with ENOTSUP in that mode, and what was mapped before is lost to bdwgc, which frees it.
  *   - Reading a shared mapping whose file was truncated ends in SIGBUS, as with
- *     mmap(2).
+ *     mmap(2); unless you prefer zeros (GCMMAP_ZERO_FILL), a question
+ *     (options.truncated), an error (GCMMAP_TRY) or a copy (gcmmap_snapshot()).
  *   - gcmmap_map(), gcmmap_open(), gcmmap_alloc() and gcmmap_collect() may
  *     collect, and finalizers may run inside them, just as inside GC_MALLOC.
  *     Of the others those do of which it is said.
@@ -230,6 +231,28 @@ typedef struct {
  */
 #define GCMMAP_GUARDED 0x200000u
 
+/*
+ * With GCMMAP_ZERO_FILL an access to a page that the file does not have any more, because
+ * somebody has made it shorter, is no SIGBUS: in place of the page, and only of those that are
+ * touched, comes one of zeros, and the access goes on.  gcmmap_zero_filled() tells.
+ *
+ *   - Such a page is the file's no more: what is stored there is seen by nobody else, and is
+ *     lost.  If the file grows again the page stays as it is, until gcmmap_refresh() or
+ *     gcmmap_truncate() take it away, or the region is closed.  It is private memory that no
+ *     budget counts, and may cost up to two map slots; where there is none left the access
+ *     faults.
+ *   - Bytes behind the end of the file in its last page are zeros in any case, and not counted.
+ *   - An error of the disk, or no space for a hole that is stored into, ends in SIGBUS as ever.
+ *   - System calls and gcmmap_copy_out() get EFAULT, as without the flag.
+ *   - The region keeps a descriptor of its own, as one with options.room does; if others close
+ *     it the access faults.
+ *   - The handler for SIGBUS is installed as for guards, which see.  It runs in the thread that
+ *     touches the page, takes some microseconds, and blocks signals meanwhile.
+ *
+ * options.truncated decides for each page.  Both are for files only: else EINVAL.
+ */
+#define GCMMAP_ZERO_FILL 0x400000u
+
 /** For the size of gcmmap_map(): everything from the offset to the end. */
 #define GCMMAP_REST ((size_t)-1)
 
@@ -348,27 +371,50 @@ typedef struct {
  */
 typedef void (*gcmmap_released)(const gcmmap_release *release, void *data);
 
+/* What a gcmmap_truncated may answer. */
+#define GCMMAP_TRUNCATED_DEFAULT 0 /* as if it had not been asked: zeros, a guard, or SIGBUS */
+#define GCMMAP_TRUNCATED_RETRY 1   /* the file has been made long enough: try the access again */
+#define GCMMAP_TRUNCATED_ZEROS 2   /* as GCMMAP_ZERO_FILL */
+
+/**
+ * Asked when an access fails because the file ends in front of the page: what now?
+ *
+ * It runs in a signal handler, in the thread that has made the access, in the midst of whatever
+ * that thread was doing: perhaps with locks held, the C library's or the collector's.  So it may do
+ * only what signal-safety(7) lists, as write(2), ftruncate(2), stores to atomic variables; and
+ * call none of gcmmap's functions, nor the collector's.  It may leave by siglongjmp(3).  It must not
+ * touch the page.  Other threads may be asked at the same time, of the same page too.  A page that
+ * another thread was just closing may be asked for once more.
+ *
+ * \param fault  kind is GCMMAP_FAULT_TRUNCATED; valid during the call.
+ * \param data   options.data.
+ * \return  GCMMAP_TRUNCATED_ ...
+ */
+struct gcmmap_fault;
+typedef int (*gcmmap_truncated)(const struct gcmmap_fault *fault, void *data);
+
 /**
  * What else can be said when mapping.  All zero is the same as no options:
  *
  *     gcmmap_options options = { .room = 1 << 30 };
  */
 typedef struct {
-    size_t room;              /* bytes of addresses to set aside for the region to grow into,
+    size_t room;                /* bytes of addresses to set aside for the region to grow into,
                            its own included; 0: it cannot grow */
-    size_t alignment;         /* bytes: a power of two, for the address of the page that holds the
+    size_t alignment;           /* bytes: a power of two, for the address of the page that holds the
                            first byte; 0: that of pages */
-    gcmmap_released released; /* called when the region's pages are gone, or NULL */
-    void *data;               /* handed to it; kept alive by gcmmap until then, so it must
-                                  not lead to the region */
-    void *address;            /* of the page that holds the first byte; NULL: anywhere.  Only
+    gcmmap_released released;   /* called when the region's pages are gone, or NULL */
+    void *data;                 /* handed to released and truncated; kept alive by gcmmap until the
+                                  pages are gone, so it must not lead to the region */
+    void *address;              /* of the page that holds the first byte; NULL: anywhere.  Only
                                   with GCMMAP_BY_HANDLE: on the collector's heap only the
                                   collector can say what is free.  An empty region has none */
-    const char *name;         /* what reports call it; copied.  NULL: its path, if there is
+    const char *name;           /* what reports call it; copied.  NULL: its path, if there is
                                   one.  /proc/self/maps shows that of anonymous memory, as
                                   [anon:name], if the kernel can: 79 bytes of it, with _
                                   in place of what the kernel does not accept */
-    size_t reserved[6];       /* zero; for later versions */
+    gcmmap_truncated truncated; /* asked when the file has become too short, or NULL */
+    size_t reserved[5];         /* zero; for later versions */
 } gcmmap_options;
 
 /**
@@ -385,7 +431,8 @@ typedef struct {
  *   ENOMEM     address is higher than addresses go
  *   EOVERFLOW  room or alignment is larger than GCMMAP_SIZE_MAX, and flags lack
  *              GCMMAP_BY_HANDLE
- *   EMFILE     room, and the process has as many descriptors as it may
+ *   EMFILE     room, truncated or GCMMAP_ZERO_FILL, and the process has as many descriptors as
+ *              it may
  * Since: 0.1
  */
 gcmmap_region *gcmmap_open_with(const char *path, unsigned flags, const gcmmap_options *options);
@@ -557,6 +604,15 @@ gcmmap_region *gcmmap_adopt(void *addr, size_t size, unsigned flags,
  * Since: 0.1
  */
 void *gcmmap_data(const gcmmap_region *region);
+
+/**
+ * How many bytes of a region's pages are zeros in place of what a file lacks that has become
+ * too short: see GCMMAP_ZERO_FILL.  Whole pages; all that ever were, in the life of the region.
+ *
+ * \return  the number; 0 also if this is not a handle, with errno set to EINVAL then.
+ * Since: 0.1
+ */
+size_t gcmmap_zero_filled(const gcmmap_region *region);
 
 /**
  * Number of bytes asked for; 0 if the region is empty or was closed or if this
@@ -1060,7 +1116,7 @@ enum {
     GCMMAP_FAULT_OUTSIDE = 6    /* in front of the region's bytes, or behind them */
 };
 
-typedef struct {
+typedef struct gcmmap_fault {
     int kind;              /* GCMMAP_FAULT_ ... */
     int signal;            /* SIGBUS or SIGSEGV */
     int is_write;          /* 1: a store; 0: a load; -1: the processor does not tell */

@@ -53,6 +53,62 @@ static gcmmap_guard *innermost_guard(void)
     return thread.innermost;
 }
 
+static void describe(const struct os_fault *fault, const void *user, gcmmap_fault *description)
+{
+    description->signal = fault->signal;
+    description->is_write = fault->is_write;
+    description->address = (void *)fault->address;
+    hooks->describe(user, description);
+}
+
+/* With signals blocked: a handler that leaves by a jump would leave us looking for ever. */
+static enum fault_verdict judge(const struct os_fault *fault, struct fault_question *question)
+{
+    enum fault_verdict verdict = FAULT_IS_OTHERS;
+    void *user = places_enter(fault->address);
+
+    if (user != NULL) {
+        describe(fault, user, &question->fault);
+        verdict = hooks->judge(user, fault, question);
+    }
+    places_leave();
+    return verdict;
+}
+
+static bool fill(const struct os_fault *fault)
+{
+    void *user = places_enter(fault->address);
+    bool filled = user != NULL && hooks->fill(user, fault);
+
+    places_leave();
+    return filled;
+}
+
+/* Whether a region whose file has become too short knows what to do. */
+static bool is_repaired(const struct os_fault *fault)
+{
+    struct fault_question question;
+    enum fault_verdict verdict;
+    bool repaired;
+    int answer;
+    sigset_t mask;
+
+    os_block_signals(&mask);
+    verdict = judge(fault, &question);
+    os_unblock_signals(&mask);
+    if (verdict != FAULT_IS_A_QUESTION)
+        return verdict == FAULT_IS_OVER;
+    answer = question.ask(&question.fault, question.data);
+    if (answer == GCMMAP_TRUNCATED_RETRY)
+        return true;
+    if (answer != GCMMAP_TRUNCATED_ZEROS && !question.may_fill)
+        return false;
+    os_block_signals(&mask);
+    repaired = fill(fault);
+    os_unblock_signals(&mask);
+    return repaired;
+}
+
 /* Whose pages it is that cannot be accessed, if that is for us to say. */
 static bool look(const struct os_fault *fault, gcmmap_fault *description)
 {
@@ -60,12 +116,8 @@ static bool look(const struct os_fault *fault, gcmmap_fault *description)
     bool is_ours =
         user != NULL && (fault->was_passed_on || !hooks->is_collectors(user, fault->signal));
 
-    if (is_ours) {
-        description->signal = fault->signal;
-        description->is_write = fault->is_write;
-        description->address = (void *)fault->address;
-        hooks->describe(user, description);
-    }
+    if (is_ours)
+        describe(fault, user, description);
     places_leave();
     return is_ours;
 }
@@ -128,8 +180,11 @@ static void report(const struct os_fault *fault)
 
 static bool handle(const struct os_fault *fault)
 {
-    gcmmap_guard *guard = fault->is_access ? innermost_guard() : NULL;
+    gcmmap_guard *guard;
 
+    if (fault->is_access && fault->signal == SIGBUS && is_repaired(fault))
+        return true;
+    guard = fault->is_access ? innermost_guard() : NULL;
     if (guard != NULL && look(fault, &guard->fault))
         take_back(guard, fault);
     if (fault->is_access && fault->is_deadly && atomic_load(&reports) != 0)

@@ -14,6 +14,22 @@
 
 #include "gcmmap.h"
 
+struct os_fault;
+
+/* What a region's policy is to do with a fault. */
+enum fault_verdict {
+    FAULT_IS_OTHERS,
+    FAULT_IS_OVER, /* the access may be tried again */
+    FAULT_IS_A_QUESTION,
+};
+
+struct fault_question {
+    gcmmap_truncated ask;
+    void *data;
+    bool may_fill; /* if the answer leaves it open */
+    gcmmap_fault fault;
+};
+
 /* What the room above knows of the regions whose places it has shown.  Async-signal-safe. */
 struct fault_hooks {
     /* Whether such a fault is the collector's way to find out which pages change. */
@@ -22,6 +38,11 @@ struct fault_hooks {
     void (*describe)(const void *user, gcmmap_fault *fault);
     /* What system calls tell then. */
     void (*look_at_file)(gcmmap_fault *fault);
+    /* Of a SIGBUS, before all else.  The question is described, and completed then. */
+    enum fault_verdict (*judge)(void *user, const struct os_fault *fault,
+                                struct fault_question *question);
+    /* Puts zeros there, if the file still ends before.  Whether the access may be tried again. */
+    bool (*fill)(void *user, const struct os_fault *fault);
 };
 
 /* Once, before all else. */

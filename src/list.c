@@ -38,7 +38,7 @@ static const struct {
     { GCMMAP_SECRET, "secret" },
     { GCMMAP_PARTIAL, "partial" },
     { GCMMAP_GUARDED, "guarded" },
-    { GCMMAP_GUARDED, "guarded" },
+    { GCMMAP_ZERO_FILL, "zero_fill" },
 };
 
 /* Naming a place in the program takes a while, and most regions are mapped at a few. */

@@ -18,7 +18,7 @@
     (ACCESS | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE | GCMMAP_TRACED | GCMMAP_BY_HANDLE |            \
      GCMMAP_WRITE_BACK | GCMMAP_POPULATE | GCMMAP_HUGE | GCMMAP_HUGE_ONLY | GCMMAP_NORESERVE |     \
      GCMMAP_LOCK | GCMMAP_SYNC_DAX | GCMMAP_GROWSDOWN | GCMMAP_NO_FORK | GCMMAP_NO_DUMP |          \
-     GCMMAP_SECRET | GCMMAP_PARTIAL | GCMMAP_GUARDED)
+     GCMMAP_SECRET | GCMMAP_PARTIAL | GCMMAP_GUARDED | GCMMAP_ZERO_FILL)
 
 /* Of memory that does not begin with a page; as malloc(3) gives. */
 #define MEMORY_ALIGNMENT ((size_t)16)
@@ -105,6 +105,7 @@ static int check_options(const gcmmap_options *options, unsigned flags,
     request->room = options->room;
     request->alignment = options->alignment;
     request->released = options->released;
+    request->truncated = options->truncated;
     request->data = options->data;
     return 0;
 }
@@ -157,7 +158,11 @@ static int create(struct region_request *request, gcmmap_region **handle)
 {
     int error = 0;
 
+    bool has_policy = (request->mapping.flags & GCMMAP_ZERO_FILL) || request->truncated != NULL;
+
     if ((request->mapping.flags & GCMMAP_SECRET) && request->mapping.fd >= 0)
+        return EINVAL;
+    if (has_policy && request->mapping.fd < 0)
         return EINVAL;
     if (request->mapping.flags & GCMMAP_HUGE_ONLY)
         error = request->mapping.fd >= 0 ? EINVAL : check_huge_only(request);
@@ -415,6 +420,15 @@ gcmmap_weak gcmmap_weak_of(const gcmmap_region *region)
 gcmmap_region *gcmmap_weak_get(gcmmap_weak weak)
 {
     return region_strengthen(&weak);
+}
+
+size_t gcmmap_zero_filled(const gcmmap_region *region)
+{
+    int saved_errno = errno;
+    size_t n_bytes;
+
+    (void)result_of(region_zero_filled(region, &n_bytes), saved_errno);
+    return n_bytes;
 }
 
 int gcmmap_extend(gcmmap_region *region, size_t size)

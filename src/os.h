@@ -135,6 +135,9 @@ int os_describe_mapping(const void *at, size_t n_bytes, unsigned *flags, bool *o
  */
 int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path, size_t room);
 
+/* What may be done there: GCMMAP_READ ...  Async-signal-safe. */
+int os_find_access(const void *at, unsigned *access);
+
 /*
  * Moves pages that are one mapping to `to`, in place of what is there, which the caller owns.
  * On failure they stay, and those at `to` are inaccessible.
@@ -149,6 +152,9 @@ int os_vacate(void *at, size_t n_bytes);
 
 /* Replaces the pages by ordinary zeroed read-write memory. */
 int os_restore(void *at, size_t n_bytes);
+
+/* Replaces mapped pages by zeroed ones; access: GCMMAP_READ ...  Async-signal-safe. */
+int os_map_zeros(void *at, size_t n_bytes, unsigned access);
 
 /*
  * On pages that are mapped.  All of them stay so; an operation that fails may have been done

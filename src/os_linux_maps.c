@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gcmmap.h"
 #include "os.h"
 #include "os_signal.h"
 
@@ -62,6 +63,7 @@ static void skip_to(struct reader *reader, char c)
 /* "start-end rwxp offset major:minor inode   path\n": proc_pid_maps(5). */
 struct line {
     uintmax_t start, end, offset, inode;
+    unsigned access; /* GCMMAP_READ ... */
 };
 
 /* Up to the path; the one before has been read up to its end.  False: there is none. */
@@ -70,7 +72,12 @@ static bool next_line(struct reader *reader, struct line *line)
     step(reader);
     line->start = read_number(reader, 16);
     line->end = read_number(reader, 16);
-    skip_to(reader, ' ');
+    line->access = 0;
+    for (; reader->c >= 0 && reader->c != ' '; step(reader))
+        line->access |= reader->c == 'r'   ? GCMMAP_READ
+                        : reader->c == 'w' ? GCMMAP_WRITE
+                        : reader->c == 'x' ? GCMMAP_EXEC
+                                           : 0;
     step(reader);
     line->offset = read_number(reader, 16);
     skip_to(reader, ' ');
@@ -92,18 +99,24 @@ static bool read_path(struct reader *reader, char *path, size_t room)
     return n + 1 < room;
 }
 
+/* Up to the path, too. */
+static bool find_line(struct reader *reader, uintptr_t at, struct line *line)
+{
+    do {
+        skip_to(reader, '\n');
+        if (!next_line(reader, line))
+            return false;
+    } while (at >= line->end);
+    return at >= line->start;
+}
+
 static int find_file(struct reader *reader, uintptr_t at, struct os_file *file, off_t *offset,
                      char *path, size_t room)
 {
     struct stat status;
     struct line line;
 
-    do {
-        skip_to(reader, '\n');
-        if (!next_line(reader, &line))
-            return ENOENT;
-    } while (at >= line.end);
-    if (at < line.start || line.inode == 0)
+    if (!find_line(reader, at, &line) || line.inode == 0)
         return ENOENT;
     *offset = (off_t)(line.offset + (at - line.start));
     if (!read_path(reader, path, room) || stat(path, &status) != 0 || status.st_ino != line.inode)
@@ -127,6 +140,23 @@ int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path
         error = find_file(&reader, (uintptr_t)at, file, offset, path, room);
         (void)close(reader.fd);
     }
+    errno = saved_errno;
+    return error;
+}
+
+int os_find_access(const void *at, unsigned *access)
+{
+    struct reader reader = { .fd = -1, .c = '\n' };
+    struct line line;
+    int saved_errno = errno, error = ENOENT;
+
+    reader.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    if (reader.fd >= 0) {
+        error = find_line(&reader, (uintptr_t)at, &line) ? 0 : ENOENT;
+        (void)close(reader.fd);
+    }
+    if (error == 0)
+        *access = line.access;
     errno = saved_errno;
     return error;
 }

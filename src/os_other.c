@@ -159,6 +159,12 @@ void os_name_address(const void *address, char *text, size_t n_bytes)
     (void)snprintf(text, n_bytes, "%#lx", (unsigned long)(uintptr_t)address);
 }
 
+int os_find_access(const void *at, unsigned *access)
+{
+    (void)at, (void)access;
+    return ENOTSUP;
+}
+
 int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path, size_t room)
 {
     (void)at, (void)file, (void)room;

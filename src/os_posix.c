@@ -389,6 +389,16 @@ int os_restore(void *at, size_t n_bytes)
     return map_fixed(at, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+int os_map_zeros(void *at, size_t n_bytes, unsigned access)
+{
+    int protection = protection_of(access), flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    int error = map_fixed(at, n_bytes, protection, flags, -1, 0);
+
+    if (error == ENOMEM && give_up_spare_slot())
+        error = map_fixed(at, n_bytes, protection, flags, -1, 0);
+    return error;
+}
+
 /* ---- operations on pages that are mapped ---------------------------------------- */
 
 int os_sync(void *at, size_t n_bytes, unsigned flags)

@@ -234,3 +234,16 @@ void os_wait_a_little(void)
 
     (void)nanosleep(&pause, NULL);
 }
+
+void os_block_signals(sigset_t *mask)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, mask);
+}
+
+void os_unblock_signals(const sigset_t *mask)
+{
+    (void)pthread_sigmask(SIG_SETMASK, mask, NULL);
+}

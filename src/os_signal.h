@@ -6,6 +6,7 @@
 #ifndef OS_SIGNAL_H
 #define OS_SIGNAL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,10 @@ typedef bool os_fault_handler(const struct os_fault *fault);
  * it does not handle goes to who was there before.
  */
 void os_catch_faults(os_fault_handler *fn);
+
+/* Those that can be, for a while.  Async-signal-safe. */
+void os_block_signals(sigset_t *mask);
+void os_unblock_signals(const sigset_t *mask);
 
 /* In a handler that is going to be left by longjmp(3): makes the signal mask that of before. */
 void os_leave_handler(const struct os_fault *fault);

@@ -77,7 +77,12 @@ static int protect_pages(const struct region_pin *pin, void *access)
 {
     int error = region_begin_protect(pin, *(unsigned *)access);
 
-    return error != 0 ? error : os_protect(pin->pages, pin->n_bytes, *(unsigned *)access);
+    if (error == 0)
+        error = os_protect(pin->pages, pin->n_bytes, *(unsigned *)access);
+    /* A page that was filled with zeros just now may have got the access of before. */
+    if (error == 0 && region_waited_for_filling(pin))
+        error = os_protect(pin->pages, pin->n_bytes, *(unsigned *)access);
+    return error;
 }
 
 int gcmmap_protect(const void *p, size_t size, unsigned access)

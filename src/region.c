@@ -204,7 +204,7 @@ void region_tell(const struct region_news *news)
     guards = fault_set_aside();
     if (listener->adopted_released != NULL)
         listener->adopted_released(listener->adopted, release.size, listener->data);
-    else
+    else if (listener->released != NULL)
         listener->released(&release, listener->data);
     fault_take_up(guards);
     region_free_listener(news->listener);
@@ -220,7 +220,9 @@ void region_free_record(struct region *region)
 {
     if (region->place != NULL)
         collector_locked(hide, region);
-    region_end_growth(region->growth);
+    region_close_file(region->file);
+    free(region->file);
+    free(region->growth);
     region_free_listener(region->listener);
     free(region->name);
     free(region->parts);
@@ -279,6 +281,7 @@ static void finalization_point(void)
 static void after_fork_in_child(void)
 {
     places_after_fork_in_child();
+    region_policies_after_fork_in_child();
     region_finish_closing_in_child();
     release_after_fork_in_child();
     reserve_after_fork_in_child();

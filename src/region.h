@@ -45,8 +45,9 @@ struct region_request {
     const char *name;          /* or NULL */
     const void *caller;        /* who asked: an address in the user's code; or NULL */
     bool traced;
-    gcmmap_released released; /* or NULL */
-    void *data;               /* for it */
+    gcmmap_released released;   /* or NULL */
+    gcmmap_truncated truncated; /* or NULL */
+    void *data;                 /* for both */
     bool of_file;
     void *adopted; /* pages that are mapped already, n_bytes of them; or NULL */
     void (*adopted_released)(void *addr, size_t size, void *data); /* instead of released */
@@ -56,6 +57,9 @@ struct region_request {
 int region_may_adopt(const void *start, size_t n_bytes);
 
 int region_create(const struct region_request *request, gcmmap_region **handle);
+
+/* EINVAL: not a handle. */
+int region_zero_filled(const gcmmap_region *handle, size_t *n_bytes);
 
 /* EINVAL: not a handle; EBADF: closed; *bytes is {NULL, 0} then. */
 int region_bytes(const gcmmap_region *handle, gcmmap_slice *bytes);
@@ -93,6 +97,9 @@ bool region_is_protected_by_collector(const struct region_pin *pin);
  * (incremental mode), or could not trace what is protected against reading.
  */
 int region_begin_protect(const struct region_pin *pin, unsigned access);
+
+/* Whether pinned pages may be filled with zeros by others; if so, none is when it returns. */
+bool region_waited_for_filling(const struct region_pin *pin);
 
 /* Before pinned pages begin to fault: from now on the collector must be careful there. */
 void region_expect_faults(const struct region_pin *pin);

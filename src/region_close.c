@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "collector.h"
 #include "outside.h"
@@ -24,6 +25,7 @@ struct close_call {
     /* When the pages are gone, and nobody else sees to it: */
     struct region_news news;
     struct region_growth *growth;
+    struct region_file *file;
     int error;
 };
 
@@ -68,7 +70,14 @@ static void take_rest(struct close_call *call)
 {
     call->news = region_take_news(call->region);
     call->growth = call->region->growth;
+    call->file = call->region->file;
     call->region->growth = NULL;
+}
+
+static void end_rest(const struct close_call *call)
+{
+    region_close_file(call->file);
+    free(call->growth);
 }
 
 static void *end_close(void *arg)
@@ -106,6 +115,7 @@ static void *end_close(void *arg)
     } else {
         region->state = LIVE;
         region->closed_by = NULL;
+        region_limit_filling(region, region_page_bytes(region));
         region_count_live(region, 1);
     }
     return NULL;
@@ -142,6 +152,7 @@ static int close_now(gcmmap_region *handle, const void *caller, bool for_good)
         os_yield();
     if (for_good)
         places_wait();
+    region_stop_filling(call.region, 0);
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
             region_collect_and_drain();
@@ -150,7 +161,7 @@ static int close_now(gcmmap_region *handle, const void *caller, bool for_good)
             break;
     }
     collector_locked(end_close, &call);
-    region_end_growth(call.growth);
+    end_rest(&call);
     if (call.is_closed)
         TRACE_EVENT(close, region_data(call.region), call.region->n_bytes, call.region->flags,
                     call.region->name, caller);
@@ -187,7 +198,9 @@ static void guard_hole(struct region *region)
 
     region->body.n_covered = 0;
     region->body.writes_back = false;
-    region_end_growth(region->growth);
+    region_limit_filling(region, 0);
+    region_close_file(region->file);
+    free(region->growth);
     region->growth = NULL;
     if (region->state != LIVE) /* if there is something, then pages that replaced its own */
         return;
@@ -233,7 +246,7 @@ static void finish_what_others_began(struct reservation *reservation, void *arg)
     (void)end_close(&call);
     if (call.news.listener != NULL) /* told when the addresses go: not inside fork() */
         region->listener = call.news.listener;
-    region_end_growth(call.growth);
+    end_rest(&call);
 }
 
 void region_finish_closing_in_child(void)

@@ -44,6 +44,7 @@ static void *set_live(void *arg)
     region->state = LIVE;
     region->id = ++last_id;
     region->body.at->user = region;
+    region_limit_filling(region, region_page_bytes(region));
     region_show(region);
     if (region->by_handle)
         outside_add(region->body.start, region->body.n_outside, region);
@@ -223,23 +224,14 @@ static int try_to_map(struct region *region, const struct region_request *reques
     return error;
 }
 
-/* Growing needs the file, which the caller may close at once. */
 static int prepare_growth(struct region *region, const struct region_request *request)
 {
-    struct region_growth *growth = calloc(1, sizeof *growth);
-    int error;
-
-    region->growth = growth;
-    if (growth == NULL)
+    region->growth = calloc(1, sizeof *region->growth);
+    if (region->growth == NULL)
         return ENOMEM;
-    growth->n_bytes_next = region->n_bytes;
-    growth->room = request->room > region->n_bytes ? request->room : region->n_bytes;
-    growth->offset = request->mapping.offset;
-    growth->fd = -1;
-    if (request->mapping.fd < 0)
-        return 0;
-    error = os_describe(request->mapping.fd, &growth->file);
-    return error != 0 ? error : os_duplicate(request->mapping.fd, &growth->fd);
+    region->growth->n_bytes_next = region->n_bytes;
+    region->growth->room = request->room > region->n_bytes ? request->room : region->n_bytes;
+    return 0;
 }
 
 static int prepare_news(struct region *region, const struct region_request *request)
@@ -267,14 +259,21 @@ static int keep_name(struct region *region, const struct region_request *request
 /* What can be had before there are pages.  Undone by region_free_record(). */
 static int prepare(struct region *region, const struct region_request *request)
 {
+    bool has_policy = (request->mapping.flags & GCMMAP_ZERO_FILL) || request->truncated != NULL;
     int error;
 
     region->body.writes_back = (region->flags & GCMMAP_WRITE_BACK) != 0;
     error = keep_name(region, request);
-    if (error == 0 && (request->released != NULL || request->adopted_released != NULL))
+    if (error == 0 && (request->released != NULL || request->adopted_released != NULL ||
+                       (request->truncated != NULL && request->data != NULL)))
         error = prepare_news(region, request);
     if (error == 0 && request->room != 0)
         error = prepare_growth(region, request);
+    /* The caller may close it at once. */
+    if (error == 0 && (has_policy || request->room != 0) && request->mapping.fd >= 0)
+        error = region_keep_file(region, request->mapping.fd, request->mapping.offset);
+    if (error == 0 && has_policy)
+        region_begin_policy(region, request);
     if (error == 0 && (region->flags & GCMMAP_PARTIAL))
         error = region_prepare_parts(region, total_bytes(request));
     if (error == 0 && (region->place = places_new()) == NULL)

@@ -84,21 +84,20 @@ void region_hide(struct region *region)
 
 /* ---- afterwards --------------------------------------------------------------------------- */
 
-/* From the descriptor that a region with room keeps. */
-static bool look_at_descriptor(gcmmap_fault *fault, struct os_file *file)
+/* From the descriptor that some regions keep. */
+static bool look_at_descriptor(gcmmap_fault *fault, struct os_file *now)
 {
     struct region_pin pin;
-    const struct region_growth *growth;
+    const struct region_file *file;
     bool found = false;
 
     if (region_pin(fault->address, 0, &pin) != 0)
         return false;
-    growth = pin.region->growth;
-    if (growth != NULL && growth->fd >= 0) {
-        found = os_describe(growth->fd, file) == 0 && file->device == growth->file.device &&
-                file->inode == growth->file.inode;
+    file = pin.region->file;
+    if (file != NULL) {
+        found = region_look_at(file, now) == 0;
         fault->file_offset =
-            growth->offset + (off_t)((uintptr_t)fault->address - (uintptr_t)pin.region->body.start);
+            file->offset + (off_t)((uintptr_t)fault->address - (uintptr_t)pin.region->body.start);
     }
     region_unpin(&pin);
     return found;
@@ -146,7 +145,9 @@ void region_catch_faults(void)
 {
     static const struct fault_hooks hooks = { .is_collectors = is_collectors,
                                               .describe = describe,
-                                              .look_at_file = look_at_path };
+                                              .look_at_file = look_at_path,
+                                              .judge = region_judge,
+                                              .fill = region_fill };
     const char *what = getenv("GCMMAP_REPORT_FAULTS");
 
     fault_start(&hooks);

@@ -216,6 +216,7 @@ int region_begin_protect(const struct region_pin *pin, unsigned access)
 {
     bool readable = (access & (GCMMAP_READ | GCMMAP_WRITE)) != 0;
 
+    region_expect_protection(pin->region);
     if (!pin->traced)
         return 0;
     if (region_is_protected_by_collector(pin) || (!readable && !os_peeks_protected()))

@@ -72,6 +72,7 @@ static void set_size(struct region *region, size_t n_bytes)
         pace_grown(n_covered - region->body.n_covered);
     region->n_bytes = n_bytes;
     region->body.n_covered = n_covered;
+    region_limit_filling(region, n_covered);
     if (live)
         region_count_live(region, 1);
 }
@@ -94,25 +95,6 @@ static void *announce(void *arg)
 
 /* ---- the file ------------------------------------------------------------------- */
 
-/* Hosts that close all descriptors they find close ours, and then the number is another's. */
-static int look_at_file(const struct region *region, struct os_file *file)
-{
-    if (os_describe(region->growth->fd, file) != 0 || file->device != region->growth->file.device ||
-        file->inode != region->growth->file.inode)
-        return ESTALE;
-    return 0;
-}
-
-void region_end_growth(struct region_growth *growth)
-{
-    struct os_file now;
-
-    if (growth != NULL && growth->fd >= 0 && os_describe(growth->fd, &now) == 0 &&
-        now.device == growth->file.device && now.inode == growth->file.inode)
-        os_close(growth->fd);
-    free(growth);
-}
-
 static bool stores_reach_file(const struct region *region)
 {
     return region->of_file && (region->flags & (GCMMAP_WRITE | GCMMAP_PRIVATE)) == GCMMAP_WRITE;
@@ -121,7 +103,7 @@ static bool stores_reach_file(const struct region *region)
 /* Where in the file the first n_bytes end; more than an off_t holds, perhaps. */
 static uintmax_t end_in_file(const struct region *region, size_t n_bytes)
 {
-    return (uintmax_t)region->growth->offset + region->head + n_bytes;
+    return (region->file != NULL ? (uintmax_t)region->file->offset : 0) + region->head + n_bytes;
 }
 
 /* ---- pages; lock not held --------------------------------------------------------- */
@@ -137,12 +119,16 @@ static unsigned char *pages_behind(const struct region *region, size_t n_bytes, 
 /* The pages [from, to) of the region. */
 static int map_pages(const struct region *region, size_t from, size_t to)
 {
-    struct os_mapping mapping = { .fd = region->growth->fd,
+    const struct region_file *file = region->file;
+    struct os_mapping mapping = { .fd = -1,
                                   .name = region->name,
-                                  .offset = region->growth->offset + (off_t)from,
-                                  .flags = region_map_flags(region),
-                                  .direct = region->growth->file.type == OS_FILE_REGULAR };
+                                  .flags = region_map_flags(region) };
 
+    if (file != NULL) {
+        mapping.fd = file->fd;
+        mapping.offset = file->offset + (off_t)from;
+        mapping.direct = file->then.type == OS_FILE_REGULAR;
+    }
     return from < to ? os_map(region->body.start + from, to - from, &mapping) : 0;
 }
 
@@ -151,8 +137,8 @@ static void take_back(const struct region *region, off_t before, uintmax_t grown
 {
     struct os_file now;
 
-    if (os_describe(region->growth->fd, &now) == 0 && (uintmax_t)now.size == grown)
-        (void)os_cut_file(region->growth->fd, before);
+    if (os_describe(region->file->fd, &now) == 0 && (uintmax_t)now.size == grown)
+        (void)os_cut_file(region->file->fd, before);
 }
 
 /*
@@ -163,7 +149,7 @@ static int map_and_grow_file(const struct region *region, size_t from, size_t to
                              const struct os_file *file, uintmax_t end_wanted)
 {
     bool file_first = (region->flags & (GCMMAP_LOCK | GCMMAP_POPULATE)) != 0;
-    int error = file_first ? os_grow_file(region->growth->fd, (off_t)end_wanted) : 0;
+    int error = file_first ? os_grow_file(region->file->fd, (off_t)end_wanted) : 0;
 
     if (error != 0)
         return error;
@@ -173,7 +159,7 @@ static int map_and_grow_file(const struct region *region, size_t from, size_t to
             take_back(region, file->size, end_wanted);
         return error;
     }
-    error = file_first ? 0 : os_grow_file(region->growth->fd, (off_t)end_wanted);
+    error = file_first ? 0 : os_grow_file(region->file->fd, (off_t)end_wanted);
     if (error != 0 && from < to)
         (void)os_vacate(region->body.start + from, to - from);
     return error;
@@ -185,7 +171,7 @@ static int grow(struct resize *call, bool grow_file)
     size_t from = region->body.n_covered, to = region_page_bytes_for(region, call->n_bytes);
     uintmax_t end_wanted = end_in_file(region, call->n_bytes);
     struct os_file file = { .type = OS_FILE_DEVICE };
-    int error = region->of_file ? look_at_file(region, &file) : 0;
+    int error = region->of_file ? region_look_at(region->file, &file) : 0;
     bool is_short = file.type == OS_FILE_REGULAR && (uintmax_t)file.size < end_wanted;
     struct region_budget more = { 0, to - from, region->charged ? to - from : 0 };
 
@@ -209,7 +195,7 @@ static int grow(struct resize *call, bool grow_file)
 static int cut_file(const struct region *region, size_t n_bytes)
 {
     size_t from = region_page_bytes_for(region, n_bytes);
-    int error = os_cut_file(region->growth->fd, (off_t)end_in_file(region, n_bytes));
+    int error = os_cut_file(region->file->fd, (off_t)end_in_file(region, n_bytes));
 
     if (error != 0)
         (void)map_pages(region, from, region->body.n_covered);
@@ -232,6 +218,7 @@ static int shrink(struct resize *call, bool cut)
     /* From now on nobody gets a pin; those under way may be on the pages that go. */
     while (collector_locked(is_pinned_by_others, call->region) != NULL)
         os_yield();
+    region_stop_filling(call->region, region->body.n_covered - n_behind);
     if (region->body.writes_back && !cut)
         error = os_sync(behind, n_behind, GCMMAP_SYNC);
     if (error == 0 && n_behind != 0)
@@ -240,6 +227,8 @@ static int shrink(struct resize *call, bool cut)
         error = cut_file(region, call->n_bytes);
     if (error == 0)
         collector_locked(commit, call);
+    else
+        region_limit_filling(call->region, region->body.n_covered);
     return error;
 }
 
@@ -255,6 +244,7 @@ void region_finish_resizing_in_child(struct region *region)
     if (region->growth->n_bytes_next < region->n_bytes)
         set_size(region, region->growth->n_bytes_next);
     region->growth->n_bytes_next = region->n_bytes;
+    region_limit_filling(region, region->body.n_covered);
     if (n_all > region->body.n_covered)
         (void)os_vacate(region->body.start + region->body.n_covered,
                         n_all - region->body.n_covered);
@@ -281,7 +271,7 @@ static int truncate_to(struct resize *call)
     if (call->n_bytes >= region->n_bytes)
         return call->n_bytes > region->n_bytes ? ERANGE : 0;
     if (stores_reach_file(region)) {
-        error = look_at_file(region, &file);
+        error = region_look_at(region->file, &file);
         if (error != 0)
             return error;
         cut = file.type == OS_FILE_REGULAR &&
@@ -296,7 +286,7 @@ static int refresh(struct resize *call)
     const struct region *region = call->region;
     uintmax_t first = end_in_file(region, 0), n_bytes;
     struct os_file file;
-    int error = region->of_file ? look_at_file(region, &file) : EINVAL;
+    int error = region->of_file ? region_look_at(region->file, &file) : EINVAL;
 
     if (error != 0)
         return error;

@@ -11,6 +11,9 @@
 #define REGION_RECORD_H
 
 #include "places.h"
+#include <stdatomic.h>
+
+#include "fault.h"
 #include "region.h"
 #include "release.h"
 #include "reservation.h"
@@ -26,14 +29,30 @@ struct region_listener {
     char *name; /* its own copy: the region may be gone when it is told */
 };
 
+/* What to do when the file has become too short. */
+struct region_policy {
+    bool is_wanted;
+    bool fills;
+    atomic_bool is_protected; /* some pages: their access is not as they were mapped */
+    atomic_size_t limit;      /* bytes of pages from the start that may be filled with zeros now */
+    atomic_size_t n_filled;   /* bytes that were */
+    gcmmap_truncated truncated;
+    void *data;
+};
+
+/* Of regions with room, or a policy, and a file. */
+struct region_file {
+    struct os_file then; /* as it was when the region was mapped */
+    off_t offset;        /* of the region's first page in it */
+    int fd;              /* -1: closed, as the region is */
+    struct region_policy policy;
+};
+
 /* Of regions with room to grow. */
 struct region_growth {
     bool resizing;       /* one thread is changing n_bytes, and has pinned it */
     size_t n_bytes_next; /* what it is shrinking to; else n_bytes */
     size_t room;         /* what n_bytes may grow to */
-    struct os_file file;
-    off_t offset; /* of the first page in the file */
-    int fd;       /* -1: no file */
 };
 
 struct region {
@@ -59,6 +78,7 @@ struct region {
     const void *mapped_by; /* addresses in code: where the call was made; or NULL */
     const void *closed_by;
     struct parts *parts;              /* GCMMAP_PARTIAL; or NULL */
+    struct region_file *file;         /* NULL: its file is not needed any more */
     struct region_growth *growth;     /* NULL: it has a fixed size, or is closed */
     struct region_listener *listener; /* NULL: nobody wants to know, or knows already */
 };
@@ -86,6 +106,12 @@ static inline size_t region_page_bytes(const struct region *region)
     return region_page_bytes_for(region, region->n_bytes);
 }
 
+/* NULL: none. */
+static inline struct region_policy *region_policy(const struct region *region)
+{
+    return region->file != NULL && region->file->policy.is_wanted ? &region->file->policy : NULL;
+}
+
 /* What a user can name: neither found dead nor being unmapped; else NULL. */
 static inline struct region *region_named(struct region *region)
 {
@@ -107,8 +133,29 @@ void region_count_live(const struct region *region, ptrdiff_t sign);
 /* With what GCMMAP_ flags its pages are to be mapped. */
 unsigned region_map_flags(const struct region *region);
 
-/* Lock not held.  Closes its file, if it is still that, and frees it; NULL: nothing. */
-void region_end_growth(struct region_growth *growth);
+/*
+ * Its own descriptor of a file, at creation; closed when its pages are gone, lock not held;
+ * NULL: nothing.  What is to be known of it now: ESTALE, others have closed it.
+ */
+int region_keep_file(struct region *region, int fd, off_t offset);
+int region_look_at(const struct region_file *file, struct os_file *now);
+void region_close_file(struct region_file *file);
+
+/*
+ * Policies.  At creation; how many bytes from the start may be filled with zeros, when pages have
+ * come; and before they go, lock not held: nobody is filling what is behind when it returns.
+ */
+void region_begin_policy(struct region *region, const struct region_request *request);
+void region_limit_filling(struct region *region, size_t n_bytes);
+void region_stop_filling(struct region *region, size_t n_bytes);
+/* Before the access to pages changes. */
+void region_expect_protection(const struct region *region);
+void region_policies_after_fork_in_child(void);
+
+/* In the signal handler: see fault.h. */
+enum fault_verdict region_judge(void *region, const struct os_fault *fault,
+                                struct fault_question *question);
+bool region_fill(void *region, const struct os_fault *fault);
 
 /* In a forked child: undoes or finishes what another thread of the parent had begun. */
 void region_finish_resizing_in_child(struct region *region);

@@ -38,7 +38,7 @@
 
 #define NOT_OF_COPIES                                                                              \
     (GCMMAP_HUGE_ONLY | GCMMAP_SECRET | GCMMAP_SYNC_DAX | GCMMAP_WRITE_BACK | GCMMAP_CREATE |      \
-     GCMMAP_EXCLUSIVE)
+     GCMMAP_EXCLUSIVE | GCMMAP_ZERO_FILL)
 
 struct source {
     int fd;
@@ -320,7 +320,7 @@ static int snapshot(struct source *source, size_t size, unsigned flags,
         error = EINVAL;
     if (error == 0)
         error = map_check(flags, options);
-    if (error == 0 && options != NULL && options->room != 0)
+    if (error == 0 && options != NULL && (options->room != 0 || options->truncated != NULL))
         error = EINVAL;
     if (error == 0)
         error = take(copy, source, size, options);

@@ -104,6 +104,7 @@ c_tests = \
 	tests/secret-memory-stays-secret \
 	tests/shared-memory-is-shared \
 	tests/shortage-collects-first \
+	tests/shrunken-files-read-as-zeros \
 	tests/single-regions-go \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slice-objects-keep-their-region \
