@@ -117,7 +117,8 @@ static void test_truncated(unsigned flags, bool room, bool unlinked, const char 
 
 static void test_path(void)
 {
-    char path[32];
+    char path[32], other[64];
+    int fd;
     gcmmap_region *region;
     unsigned char *data;
     gcmmap_fault fault;
@@ -131,12 +132,9 @@ static void test_path(void)
        "gcmmap_open(): the path is the name");
     need(gcmmap_close(region) == 0, "close");
     need(truncate(path, SIZE) == 0, "truncate");
-    {
-        int fd = open(path, O_RDONLY);
-
-        region = gcmmap_map(fd, 0, SIZE, GCMMAP_READ);
-        close(fd);
-    }
+    fd = open(path, O_RDONLY);
+    region = gcmmap_map(fd, 0, SIZE, GCMMAP_READ);
+    close(fd);
     data = gcmmap_data(region);
     need(data != NULL && truncate(path, 1) == 0, "region");
     ok(touch(data + page, false, &fault) == GCMMAP_FAULT_TRUNCATED &&
@@ -144,6 +142,14 @@ static void test_path(void)
        "gcmmap_map(): the system knows the path");
     unlink(path);
     ok(touch(data + page, false, &fault) == GCMMAP_FAULT_FILE, "without it nobody knows the size");
+    /* /proc/self/maps says that now. */
+    strcat(strcpy(other, path), " (deleted)");
+    fd = open(other, O_RDWR | O_CREAT | O_EXCL, 0600);
+    need(fd >= 0 && ftruncate(fd, (off_t)SIZE) == 0, other);
+    close(fd);
+    ok(touch(data + page, false, &fault) == GCMMAP_FAULT_FILE && fault.file_size == -1,
+       "nor is another file taken for it");
+    unlink(other);
 }
 
 static void test_protected(unsigned flags, const char *what)

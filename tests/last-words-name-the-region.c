@@ -56,6 +56,8 @@ static int play(void *arg)
     unsigned char *data = gcmmap_data(region);
     gcmmap_guard guard;
 
+    if (scene->kind == 'h') /* a handler */
+        signal(SIGSEGV, leave);
     if (scene->reports != 0 && gcmmap_report_faults(scene->reports) != 0)
         return 1;
     switch (scene->kind) {
@@ -73,9 +75,7 @@ static int play(void *arg)
         }
         touch_it(data + 20480, false);
         break;
-    case 'h': /* a handler */
-        signal(SIGSEGV, leave);
-        /* fall through */
+    case 'h':
     case 'c':
         close_it(region);
         touch_it(data + 5, false);
