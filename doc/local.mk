@@ -15,6 +15,7 @@ dist_man_MANS = \
 	doc/man/gcmmap_next_line.3 \
 	doc/man/gcmmap_open.3 \
 	doc/man/gcmmap_protect.3 \
+	doc/man/gcmmap_report_faults.3 \
 	doc/man/gcmmap_residency.3 \
 	doc/man/gcmmap_set_budget.3 \
 	doc/man/gcmmap_shm.3 \
@@ -22,6 +23,7 @@ dist_man_MANS = \
 	doc/man/gcmmap_slice_sub.3 \
 	doc/man/gcmmap_snapshot.3 \
 	doc/man/gcmmap_sync.3 \
+	doc/man/gcmmap_try.3 \
 	doc/man/gcmmap_weak_of.3 \
 	doc/man/gcmmap_why.3
 nodist_man_MANS = $(man_links)
@@ -30,7 +32,9 @@ man_links = \
 	doc/man/links/gcmmap_alloc_with.3 \
 	doc/man/links/gcmmap_bytes.3 \
 	doc/man/links/gcmmap_copy_in.3 \
+	doc/man/links/gcmmap_fault_text.3 \
 	doc/man/links/gcmmap_get_budget.3 \
+	doc/man/links/gcmmap_guard_leave.3 \
 	doc/man/links/gcmmap_get_pacing.3 \
 	doc/man/links/gcmmap_map.3 \
 	doc/man/links/gcmmap_map_with.3 \

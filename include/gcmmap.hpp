@@ -40,6 +40,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -326,6 +327,46 @@ inline std::size_t copy_in(void *to, std::span<const std::byte> from)
     if (n < 0)
         detail::fail("gcmmap_copy_in");
     return static_cast<std::size_t>(n);
+}
+
+/* ---- guards --------------------------------------------------------------------------- */
+
+/** What guarded() throws: code() is EFAULT, what() is gcmmap_fault_text(). */
+class fault_error : public std::system_error
+{
+  public:
+    explicit fault_error(const ::gcmmap_fault &fault)
+        : std::system_error(EFAULT, std::generic_category(), text_of(fault)), fault_(fault)
+    {
+    }
+    const ::gcmmap_fault &fault() const noexcept
+    {
+        return fault_;
+    }
+
+  private:
+    static std::string text_of(const ::gcmmap_fault &fault)
+    {
+        std::string text(::gcmmap_fault_text(&fault, nullptr, 0), '\0');
+        ::gcmmap_fault_text(&fault, text.data(), text.size() + 1);
+        return text;
+    }
+
+    ::gcmmap_fault fault_;
+};
+
+/**
+ * Calls fn(), whose accesses to a region throw fault_error where they would fault.  Of the
+ * objects that live inside fn no destructor is run then: let it have none that matter.
+ * Exceptions of its own come out as ever.
+ */
+template <class F> void guarded(F &&fn)
+{
+    ::gcmmap_fault fault;
+    auto call = [](void *arg) { (*static_cast<std::remove_reference_t<F> *>(arg))(); };
+    auto *arg = const_cast<void *>(static_cast<const void *>(std::addressof(fn)));
+    if (::gcmmap_try(call, arg, &fault) != 0)
+        throw fault_error(fault);
 }
 
 /* ---- slices -------------------------------------------------------------------------- */

@@ -197,6 +197,66 @@ void parts()
        "not beyond its room");
 }
 
+[[gnu::noinline]] int first_of(const volatile char *text)
+{
+    return *text;
+}
+
+/* Leaves a guard in all ways. */
+[[gnu::noinline]] int guarded_first(const char *text, int way)
+{
+    gcmmap_guard guard;
+    if (!GCMMAP_TRY(guard))
+        return -guard.fault.kind;
+    if (way == 0)
+        return first_of(text);
+    if (way == 1)
+        throw way;
+    return 0;
+}
+
+void guards()
+{
+    std::string path = make_file("guarded", std::string(20000, 'x'));
+    gcmmap::region region = gcmmap::open(path, GCMMAP_READ);
+    const char *text = region.text().data();
+    int first = 0, caught = 0;
+    gcmmap::guarded([&] { first = first_of(text); });
+    ok(first == 'x' && guarded_first(text, 0) == 'x', "a guard that has nothing to catch");
+    try {
+        (void)guarded_first(text, 1);
+    } catch (int) {
+        caught++;
+    }
+    try {
+        gcmmap::guarded([] { throw 2; });
+    } catch (int) {
+        caught++;
+    }
+    ok(caught == 2, "exceptions leave it");
+    (void)truncate(path.c_str(), 5);
+    const auto read_behind = [text] { (void)first_of(text + 16384); };
+    std::string what;
+    ok(thrown([&] { gcmmap::guarded(read_behind); }, &what) == std::errc::bad_address &&
+           what.starts_with(path + ": byte 16384 of 20000 cannot be ") &&
+           what.find("truncated to 5 bytes") != std::string::npos,
+       "faults are exceptions");
+    ok(guarded_first(text + 16384, 0) == -GCMMAP_FAULT_TRUNCATED, "or what the guard says");
+    region.close();
+    gcmmap_guard outer;
+    if (GCMMAP_TRY(outer)) {
+        try {
+            (void)guarded_first(text, 1);
+        } catch (int) {
+            (void)first_of(text + 1); /* the inner guard is left */
+        }
+        ok(false, "a closed region's bytes were read");
+    } else {
+        ok(outer.fault.kind == GCMMAP_FAULT_CLOSED && outer.fault.offset == 1,
+           "an exception leaves the inner guard, not the outer one");
+    }
+}
+
 constexpr int n_regions = 40;
 
 template <class Vector> [[gnu::noinline]] void keep_words(Vector &words)
@@ -372,6 +432,7 @@ int main(int argc, char **argv)
     mapping();
     slices();
     parts();
+    guards();
     lifetime();
     references();
     arena();
