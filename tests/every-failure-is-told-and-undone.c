@@ -210,6 +210,24 @@ static void create_shm(void)
     need(make_shm(), "gcmmap_shm");
 }
 
+static bool take_snapshot_of_file(void)
+{
+    region = gcmmap_snapshot(fd, 0, GCMMAP_REST, GCMMAP_WRITE, NULL, NULL);
+    return region != NULL;
+}
+
+static bool allocate_guarded(void)
+{
+    region = gcmmap_alloc(100000, GCMMAP_GUARDED);
+    return region != NULL;
+}
+
+static bool map_guarded_by_handle(void)
+{
+    region = gcmmap_map(fd, 0, N_BYTES, GCMMAP_READ | GCMMAP_GUARDED | GCMMAP_BY_HANDLE);
+    return region != NULL;
+}
+
 static bool unlink_shm(void)
 {
     return gcmmap_shm_unlink(shm_name) == 0;
@@ -325,6 +343,55 @@ static bool make_object(void)
 static bool is_object(void)
 {
     return object->bytes.data == data() && object->region == region;
+}
+
+/* ---- looks at regions ------------------------------------------------------------------------------ */
+
+static FILE *nowhere;
+
+static bool list_it(void)
+{
+    return gcmmap_list(nowhere, GCMMAP_LIST_JSON) == 0;
+}
+
+static void ignore_holder(const gcmmap_holder *holder, void *arg)
+{
+    (void)holder;
+    (void)arg;
+}
+
+static bool ask_why(void)
+{
+    return gcmmap_why(region, 3, ignore_holder, NULL) >= 0;
+}
+
+static bool print_why(void)
+{
+    return gcmmap_print_why(nowhere, region) == 0;
+}
+
+static void map_and_cut(void)
+{
+    map_shared();
+    need(ftruncate(fd, 100) == 0, "ftruncate");
+}
+
+static void touch(void *arg)
+{
+    volatile unsigned char *byte = arg;
+
+    (void)*byte;
+}
+
+/* Whatever can not be found out about the fault, it is caught, and it is known where it was. */
+static bool catch_fault(void)
+{
+    gcmmap_fault fault;
+    bool caught = gcmmap_try(touch, data() + 5000, &fault) == -1 && errno == EFAULT &&
+                  fault.region == region && fault.offset == 5000 && fault.signal == SIGBUS;
+
+    errno = 0;
+    return caught;
 }
 
 /* ---- size -------------------------------------------------------------------------------------------- */
@@ -540,6 +607,23 @@ static const struct scenario scenarios[] = {
       shows_adopted,
       { ENOMEM, EAGAIN, ENOTSUP },
       false },
+    { "gcmmap_snapshot",
+      NULL,
+      take_snapshot_of_file,
+      shows_all,
+      { ENOMEM, EAGAIN, EMFILE, ENFILE, EIO, ENOSYS },
+      false },
+    { "guarded memory", NULL, allocate_guarded, is_zero_memory, { ENOMEM, EAGAIN }, false },
+    { "a guarded file by handle",
+      NULL,
+      map_guarded_by_handle,
+      shows_all,
+      { ENOMEM, EAGAIN, EIO },
+      false },
+    { "gcmmap_list", map_shared, list_it, always_right, { ENOMEM }, false },
+    { "gcmmap_why", map_shared, ask_why, always_right, { ENOMEM, ENOTSUP }, false },
+    { "gcmmap_print_why", map_shared, print_why, always_right, { ENOMEM, ENOTSUP }, false },
+    { "gcmmap_try", map_and_cut, catch_fault, always_right, { 0 }, false },
     { "gcmmap_sync", map_shared, sync_it, always_right, { EIO, ENOMEM }, true },
     { "gcmmap_protect", map_memory, protect_it, is_protected, { ENOMEM, ENOTSUP }, false },
     { "gcmmap_advise", map_memory, advise_it, has_lost_a_page, { ENOMEM, EINVAL, EAGAIN }, false },
@@ -958,7 +1042,8 @@ int main(int n_arguments, char **arguments)
                                                : "/tmp/gcmmap-inject-XXXXXX");
     fd = mkstemp(path);
     snprintf(shm_name, sizeof shm_name, "/gcmmap-inject-%ld", (long)getpid());
-    need(fd >= 0, "mkstemp");
+    nowhere = fopen("/dev/null", "we");
+    need(fd >= 0 && nowhere != NULL, "mkstemp");
     reset_file();
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
         inject_into_all(&scenarios[i]);

@@ -10,19 +10,22 @@
 
 #include "live.h"
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
-#define INJECTABLE(X)                                                                              \
-    X(mmap)                                                                                        \
-    X(munmap)                                                                                      \
-    X(mprotect) X(mremap) X(madvise) X(mlock) X(munlock) X(msync) X(mincore) X(open) X(read)       \
-        X(pread) X(write) X(pipe) X(fcntl) X(fstat) X(ftruncate) X(fallocate) X(memfd_create)      \
-            X(shm_open) X(shm_unlink) X(syscall) X(prctl) X(ioctl) X(fopen) X(process_vm_readv)    \
-                X(process_vm_writev) X(malloc) X(calloc) X(strdup) X(GC_generic_malloc)            \
-                    X(GC_malloc) X(GC_malloc_atomic) X(GC_malloc_uncollectable)
+/* clang-format off */
+#define INJECTABLE(X) \
+    X(mmap) X(munmap) X(mprotect) X(mremap) X(madvise) X(mlock) X(munlock) X(msync) \
+    X(mincore) X(open) X(read) X(pread) X(write) X(pwrite) X(pipe) X(fcntl) X(fstat) \
+    X(fstatfs) X(ftruncate) X(fallocate) X(lseek) X(memfd_create) X(shm_open) X(shm_unlink) \
+    X(syscall) X(prctl) X(ioctl) X(fopen) X(opendir) X(readlink) X(process_vm_readv) \
+    X(process_vm_writev) X(malloc) X(calloc) X(realloc) X(strdup) X(GC_generic_malloc) \
+    X(GC_malloc) X(GC_malloc_atomic) X(GC_malloc_uncollectable)
+/* clang-format on */
 
 enum injectable {
     NOTHING,
@@ -106,6 +109,12 @@ WRAP(int, open, -1, (const char *path, int flags, unsigned mode), (path, flags, 
 WRAP(ssize_t, read, -1, (int fd, void *to, size_t n), (fd, to, n))
 WRAP(ssize_t, pread, -1, (int fd, void *to, size_t n, off_t at), (fd, to, n, at))
 WRAP(ssize_t, write, -1, (int fd, const void *from, size_t n), (fd, from, n))
+WRAP(ssize_t, pwrite, -1, (int fd, const void *from, size_t n, off_t at), (fd, from, n, at))
+WRAP(int, fstatfs, -1, (int fd, struct statfs *status), (fd, status))
+WRAP(off_t, lseek, -1, (int fd, off_t at, int whence), (fd, at, whence))
+WRAP(DIR *, opendir, NULL, (const char *path), (path))
+WRAP(ssize_t, readlink, -1, (const char *path, char *to, size_t n), (path, to, n))
+WRAP(void *, realloc, NULL, (void *old, size_t n), (old, n))
 WRAP(int, pipe, -1, (int ends[2]), (ends))
 WRAP(int, fcntl, -1, (int fd, int command, long argument), (fd, command, argument))
 WRAP(int, fstat, -1, (int fd, struct stat *status), (fd, status))
@@ -158,6 +167,9 @@ static const int *errors_of(enum injectable function)
         return disk;
     case AT_msync:
     case AT_fstat:
+    case AT_fstatfs:
+    case AT_lseek:
+    case AT_readlink:
         return disk_failure;
     case AT_fallocate:
         return space;
@@ -169,6 +181,7 @@ static const int *errors_of(enum injectable function)
     case AT_fcntl:
     case AT_shm_open:
     case AT_fopen:
+    case AT_opendir:
         return files;
     case AT_process_vm_readv:
     case AT_process_vm_writev:
@@ -176,6 +189,7 @@ static const int *errors_of(enum injectable function)
     case AT_read:
     case AT_pread:
     case AT_write:
+    case AT_pwrite:
         return transfer;
     default:
         return memory;

@@ -136,10 +136,12 @@ clean-local:
 	rm -rf tests/crystal-built
 
 # The library's calls to these can be made to fail: tests/inject.h.
-INJECTABLE = GC_generic_malloc GC_malloc GC_malloc_atomic GC_malloc_uncollectable \
-	calloc fallocate fcntl fopen fstat ftruncate ioctl madvise malloc memfd_create mincore \
-	mlock mmap mprotect mremap msync munlock munmap open pipe prctl pread process_vm_readv \
-	process_vm_writev read shm_open shm_unlink strdup syscall write
+INJECTABLE = \
+	GC_generic_malloc GC_malloc GC_malloc_atomic GC_malloc_uncollectable calloc \
+	fallocate fcntl fopen fstat fstatfs ftruncate ioctl lseek madvise malloc \
+	memfd_create mincore mlock mmap mprotect mremap msync munlock munmap open opendir \
+	pipe prctl pread process_vm_readv process_vm_writev pwrite read readlink realloc \
+	shm_open shm_unlink strdup syscall write
 if OS_LINUX
 c_tests += tests/every-failure-is-told-and-undone
 endif
