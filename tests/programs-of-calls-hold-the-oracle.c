@@ -118,6 +118,14 @@ static void call_fork(void)
         wrong("a forked child ended with status %#x", (unsigned)status);
 }
 
+static FILE *nowhere;
+
+static void call_list(void)
+{
+    errno = UNTOUCHED;
+    (void)outcome("gcmmap_list", gcmmap_list(nowhere, take(2)) == 0, 0, 0);
+}
+
 static void (*const calls[])(void) = {
     call_map,          call_alloc,     call_share,     call_adopt,      call_store,
     call_store,        call_hand_over, call_copy,      call_wrap,       call_slice_object,
@@ -127,7 +135,8 @@ static void (*const calls[])(void) = {
     call_replace_file, call_drop,      call_collect,   call_check,      call_limits,
     call_fork,         call_map,       call_bad,       call_slices,     call_drop,
     call_map,          call_alloc,     call_store,     call_any_flags,  call_copy_out,
-    call_copy_in,      call_drop
+    call_copy_in,      call_try,       call_snapshot,  call_list,       call_try,
+    call_drop
 };
 
 /* ---- a program -------------------------------------------------------------------------------------- */
@@ -239,7 +248,8 @@ static void prepare(void)
     GC_INIT();
     strcpy(directory, access("/dev/shm", W_OK) == 0 ? "/dev/shm/gcmmap-programs-XXXXXX"
                                                     : "/tmp/gcmmap-programs-XXXXXX");
-    need(mkdtemp(directory) != NULL, "mkdtemp");
+    nowhere = fopen("/dev/null", "we");
+    need(mkdtemp(directory) != NULL && nowhere != NULL, "mkdtemp");
 }
 
 #ifdef GCMMAP_LIBFUZZER

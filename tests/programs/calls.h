@@ -173,6 +173,60 @@ static __attribute__((noinline)) void call_copy_in(void)
         model->child = -1;
 }
 
+struct touch {
+    volatile unsigned char *byte;
+    unsigned char value;
+};
+
+static void touch(void *arg)
+{
+    struct touch *touch = arg;
+
+    touch->value = *touch->byte;
+}
+
+static int kind_of_fault(const struct model *model, unsigned p)
+{
+    return model->is_closed ? GCMMAP_FAULT_CLOSED
+           : model->pages[p].is_guard || !(model->pages[p].access & (GCMMAP_READ | GCMMAP_WRITE))
+               ? GCMMAP_FAULT_PROTECTED
+               : GCMMAP_FAULT_TRUNCATED;
+}
+
+/* A load in a guard: the byte, or which fault it was. */
+static __attribute__((noinline)) void call_try(void)
+{
+    gcmmap_fault fault;
+    struct range range;
+    struct touch load = { .value = 0 };
+    const struct model *model;
+    unsigned p;
+    int result;
+
+    if (!take_range(&range) || range.offset >= range.model->n_bytes)
+        return;
+    model = range.model;
+    p = (unsigned)((model->head + range.offset) / PAGE);
+    if (model->pages[p].is_unknown)
+        return;
+    load.byte = start_of(&range);
+    errno = UNTOUCHED;
+    result = gcmmap_try(touch, &load, &fault);
+    if (outcome("gcmmap_try", result == 0, can_be_read(model, p) ? 0 : EFAULT, 0)) {
+        if (load.value != byte_of(model, model->head + range.offset))
+            wrong("a load in a guard gives %d", load.value);
+        return;
+    }
+    /* A file without a name cannot always be looked at. */
+    if (fault.kind == GCMMAP_FAULT_FILE && kind_of_fault(model, p) == GCMMAP_FAULT_TRUNCATED)
+        fault.kind = GCMMAP_FAULT_TRUNCATED;
+    if (fault.region != handle_of(model) || fault.offset != (ptrdiff_t)range.offset ||
+        fault.kind != kind_of_fault(model, p) || fault.address != start_of(&range) ||
+        (!model->is_closed && fault.size != model->n_bytes) || fault.is_write == 1)
+        wrong("model %td: fault of kind %d at %td, wanted kind %d at %zu", model - models,
+              fault.kind, fault.offset, kind_of_fault(model, p), range.offset);
+}
+
 /* A slot's pointer moves into traced memory. */
 static void call_hand_over(void)
 {

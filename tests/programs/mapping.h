@@ -57,9 +57,10 @@ static unsigned take_flags(void)
                                        GCMMAP_WRITE_BACK,   GCMMAP_POPULATE, GCMMAP_LOCK,
                                        GCMMAP_NO_FORK,      GCMMAP_PARTIAL };
     static const unsigned hows[] = { 0, GCMMAP_HUGE, GCMMAP_NORESERVE, GCMMAP_NO_DUMP };
-    unsigned basic = take(64), bits = basic & 32 ? take(256) : 0;
+    unsigned basic = take(128), bits = basic & 32 ? take(256) : 0;
     unsigned flags = access[basic & 3] | (basic & 4 ? GCMMAP_PRIVATE : 0) | hows[basic >> 3 & 3];
 
+    flags |= basic & 64 ? GCMMAP_GUARDED : 0;
     for (unsigned i = 0; i < 8; i++)
         flags |= bits & 1u << i ? extras[i] : 0;
     return flags;
@@ -136,6 +137,7 @@ struct request {
     size_t room, alignment;
     struct listener *listener;
     uintptr_t hidden_adopted;
+    const unsigned char *copied; /* what the region is to show, if it is a snapshot */
 };
 
 static void check_overlap(const struct model *new)
@@ -187,6 +189,9 @@ static __attribute__((noinline)) struct model *keep(const struct request *reques
         model->listener->hidden_data =
             request->hidden_adopted != 0 ? request->hidden_adopted : hide(data);
     }
+    /* So that it ends with its page. */
+    if ((request->flags & GCMMAP_GUARDED) && request->file == NULL && !model->grows)
+        model->head = (uintptr_t)data % PAGE;
     if (((uintptr_t)data - model->head) % PAGE != 0 ||
         (request->alignment > PAGE && ((uintptr_t)data - model->head) % request->alignment != 0))
         wrong("a new region's data is badly aligned");
@@ -195,6 +200,9 @@ static __attribute__((noinline)) struct model *keep(const struct request *reques
     for (unsigned p = 0; p < IMAGE_PAGES; p++)
         fresh_page(model, p);
     add_pages(model, 0, n_pages_for(model, model->n_bytes));
+    if (request->copied != NULL)
+        memcpy(model->image + model->head, request->copied, model->n_bytes);
+    model->is_copy = request->copied != NULL;
     check_overlap(model);
     return model;
 }
@@ -311,6 +319,32 @@ static __attribute__((noinline)) void call_alloc(void)
     errno = UNTOUCHED;
     region = gcmmap_alloc_with(request.n_bytes, request.flags, wish.is_used ? &wish.options : NULL);
     made("gcmmap_alloc", &request, region, wanted, n_mapped, slot);
+}
+
+/* A copy that is the region's own; of it the model has all pages. */
+static __attribute__((noinline)) void call_snapshot(void)
+{
+    unsigned slot, name = take(N_NAMES);
+    const struct file *file = named[name];
+    struct request request = { .flags = take_flags() & ~(unsigned)GCMMAP_WRITE_BACK };
+    gcmmap_region *region;
+    size_t n_mapped;
+    int wanted;
+
+    if (!take_place(&slot))
+        return;
+    request.offset = take_size(file->size + 1);
+    request.n_bytes = take(2) ? GCMMAP_REST : take_size(file->size + 1);
+    wanted = contradict(request.flags | GCMMAP_PRIVATE)
+                 ? EINVAL
+                 : range_error(file, request.offset, &request.n_bytes);
+    n_mapped = stats_now().n_mapped;
+    errno = UNTOUCHED;
+    region = gcmmap_snapshot(file->fd, (off_t)request.offset, request.n_bytes, request.flags, NULL,
+                             NULL);
+    request.copied = file->bytes + request.offset;
+    request.offset = 0;
+    made("gcmmap_snapshot", &request, region, wanted, n_mapped, slot);
 }
 
 /* A memfd, or POSIX shared memory, as one more file. */

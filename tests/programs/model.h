@@ -52,6 +52,7 @@ struct listener {
 struct model {
     bool is_used, is_closed, is_gone; /* gone: found so by a weak reference, or unmapped now */
     bool is_reached;                  /* scratch */
+    bool is_copy; /* a snapshot: what it shows when a page is lost, it does not say */
     bool grows, is_traced, is_private, by_handle, fd_is_writable;
     unsigned flags;
     struct file *file; /* NULL: anonymous */
@@ -122,6 +123,7 @@ static inline void lose_page(struct model *model, unsigned p)
 {
     memset(model->image + p * PAGE, 0, PAGE);
     model->pages[p].is_own = model->file == NULL;
+    model->pages[p].is_unknown |= model->is_copy;
     if (has_child_in(model, p * PAGE, (p + 1) * PAGE))
         model->child = -1;
 }

@@ -179,8 +179,8 @@ static __attribute__((noinline)) void call_any_flags(void)
     if (region == NULL) {
         (void)outcome("mapping with any flags", false, EINVAL, ENOTSUP, EOPNOTSUPP, ENOSYS, ENOMEM,
                       EAGAIN, EDQUOT, 0);
-    } else if (gcmmap_size(region) != size || gcmmap_of(region) != region ||
-               (flags & 1u << 30) || (flags & GCMMAP_GROWSDOWN)) {
+    } else if (gcmmap_size(region) != size || gcmmap_of(region) != region || (flags & 1u << 30) ||
+               (flags & GCMMAP_GROWSDOWN)) {
         wrong("flags %#x are accepted, or give no region", flags);
     }
     if (stats_now().n_mapped != n_mapped + (region != NULL))
