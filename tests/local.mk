@@ -69,6 +69,7 @@ c_tests = \
 	tests/collections-meet-closing \
 	tests/copies-do-not-fault \
 	tests/dense-regions-fit-the-mark-stack \
+	tests/disabled-collections-release-nothing \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
 	tests/failed-closing-changes-nothing \
@@ -82,6 +83,7 @@ c_tests = \
 	tests/guards-fault-on-both-sides \
 	tests/guards-catch-faults \
 	tests/holders-are-found \
+	tests/hosts-keep-their-procedures \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
 	tests/leak-finding-finds-no-regions \
@@ -105,6 +107,7 @@ c_tests = \
 	tests/shared-memory-is-shared \
 	tests/shortage-collects-first \
 	tests/shrunken-files-read-as-zeros \
+	tests/signals-disturb-nothing \
 	tests/single-regions-go \
 	tests/sixty-thousand-regions-live-at-once \
 	tests/slice-objects-keep-their-region \

@@ -6,9 +6,6 @@
 #ifndef TAP_H
 #define TAP_H
 
-#ifdef HAVE_CONFIG_H
-#include <config.h> /* offsets of 64 bits */
-#endif
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -144,6 +141,25 @@ __attribute__((constructor)) static void keep_low_addresses(void)
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 }
 #endif
+
+/*
+ * GCMMAP_TEST_INTERIOR=0: as a host that switches interior pointers off.  GCMMAP_TEST_DEMAND=1:
+ * as one that runs finalizers on demand only.
+ */
+static inline bool asked_for(const char *name, char value)
+{
+    const char *given = getenv(name);
+
+    return given != NULL && given[0] == value;
+}
+
+__attribute__((constructor)) static void set_up_host(void)
+{
+    if (asked_for("GCMMAP_TEST_INTERIOR", '0'))
+        GC_set_all_interior_pointers(0);
+    if (asked_for("GCMMAP_TEST_DEMAND", '1'))
+        GC_set_finalize_on_demand(1);
+}
 
 /* bdwgc 8.3 added a word here. */
 #if GC_VERSION_MAJOR > 8 || (GC_VERSION_MAJOR == 8 && GC_VERSION_MINOR >= 3)
@@ -336,6 +352,49 @@ static inline int run_in_child(int (*fn)(void *), void *arg)
         _exit(fn(arg));
     need(waitpid(child, &status, 0) == child, "waitpid");
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+struct quiet_run {
+    int (*fn)(void *);
+    void *arg;
+    int output;
+};
+
+static inline int run_quiet_run(void *arg)
+{
+    struct quiet_run *run = arg;
+    int status;
+
+    need(dup2(run->output, STDOUT_FILENO) >= 0, "dup2");
+    tap_n = tap_n_failed = 0;
+    status = run->fn(run->arg);
+    fflush(stdout);
+    return status != 0 || tap_n_failed > 0;
+}
+
+/* Checks of a process of its own, as one: what went wrong there is shown. */
+static inline bool all_ok(int (*fn)(void *), void *arg, const char *what)
+{
+    char path[] = "/tmp/gcmmap-test-XXXXXX", line[400];
+    struct quiet_run run = { fn, arg, mkstemp(path) };
+    FILE *output;
+    bool passed;
+    int status;
+
+    need(run.output >= 0, "temporary file");
+    unlink(path);
+    status = run_in_child(run_quiet_run, &run);
+    passed = ok(status == 0, "%s", what);
+    output = fdopen(run.output, "r");
+    need(output != NULL, "temporary file");
+    rewind(output);
+    while (!passed && fgets(line, sizeof line, output))
+        if (strncmp(line, "ok ", 3) != 0)
+            printf("# %s", line);
+    if (!passed)
+        note("status %d", status);
+    fclose(output);
+    return passed;
 }
 
 /* ---- chance ---------------------------------------------------------------- */
