@@ -39,6 +39,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <iterator>
 #include <memory>
 #include <span>
@@ -51,6 +52,7 @@ namespace gcmmap
 {
 
 using options = ::gcmmap_options; /* gcmmap::options{ .room = 1 << 30 } */
+using copying = ::gcmmap_copying;
 using budget = ::gcmmap_budget;
 using pacing = ::gcmmap_pacing;
 using stats = ::gcmmap_stats;
@@ -209,8 +211,8 @@ inline region open(const std::string &path, unsigned flags = GCMMAP_READ, const 
     return open(path.c_str(), flags, with);
 }
 
-inline region map(int fd, std::int64_t offset = 0, std::size_t size = rest, unsigned flags = GCMMAP_READ,
-                  const options &with = {})
+inline region map(int fd, std::int64_t offset = 0, std::size_t size = rest,
+                  unsigned flags = GCMMAP_READ, const options &with = {})
 {
     return region(detail::some(::gcmmap_map_with(fd, offset, size, flags, &with), "gcmmap_map"));
 }
@@ -218,6 +220,15 @@ inline region map(int fd, std::int64_t offset = 0, std::size_t size = rest, unsi
 inline region alloc(std::size_t size, unsigned flags = 0, const options &with = {})
 {
     return region(detail::some(::gcmmap_alloc_with(size, flags, &with), "gcmmap_alloc"));
+}
+
+/** A stable copy of what others may change. */
+inline region snapshot(int fd, std::int64_t offset = 0, std::size_t size = rest,
+                       unsigned flags = GCMMAP_READ, const options &with = {},
+                       const copying &how = {})
+{
+    return region(
+        detail::some(::gcmmap_snapshot(fd, offset, size, flags, &with, &how), "gcmmap_snapshot"));
 }
 
 inline region memfd(const char *name, std::size_t size, unsigned flags = 0,
@@ -524,6 +535,29 @@ inline stats get_stats() noexcept
     stats result;
     ::gcmmap_get_stats(&result);
     return result;
+}
+
+/* ---- looking at regions ------------------------------------------------------------------ */
+
+inline void list(std::FILE *to, unsigned flags = 0)
+{
+    detail::success(::gcmmap_list(to, flags), "gcmmap_list");
+}
+
+inline void report(std::FILE *to)
+{
+    detail::success(::gcmmap_report(to), "gcmmap_report");
+}
+
+inline void print_why(std::FILE *to, const void *pointer)
+{
+    detail::success(::gcmmap_print_why(to, pointer), "gcmmap_print_why");
+}
+
+/** Last words before the process dies of a fault of a region. */
+inline void report_faults(unsigned what = GCMMAP_REPORT_FAULTS)
+{
+    detail::success(::gcmmap_report_faults(what), "gcmmap_report_faults");
 }
 
 } // namespace gcmmap

@@ -257,6 +257,26 @@ void guards()
     }
 }
 
+void reports()
+{
+    std::string path = make_file("copied", "before");
+    int fd = ::open(path.c_str(), O_RDONLY);
+    gcmmap::region copy = gcmmap::snapshot(fd);
+    std::FILE *file = std::tmpfile();
+
+    ::close(fd);
+    ok(::truncate(path.c_str(), 1) == 0 && copy.text() == "before", "a snapshot stays");
+    gcmmap::list(file);
+    gcmmap::report(file);
+    gcmmap::print_why(file, copy.data());
+    ok(std::ftell(file) > 1000, "regions are listed, drawn and explained");
+    std::fclose(file);
+    ok(thrown([&] { gcmmap::list(nullptr); }) == std::errc::invalid_argument &&
+           thrown([&] { gcmmap::print_why(stdout, nullptr); }) == std::errc::invalid_argument &&
+           thrown([&] { gcmmap::report_faults(12345); }) == std::errc::invalid_argument,
+       "or not");
+}
+
 constexpr int n_regions = 40;
 
 template <class Vector> [[gnu::noinline]] void keep_words(Vector &words)
@@ -432,6 +452,7 @@ int main(int argc, char **argv)
     mapping();
     slices();
     parts();
+    reports();
     guards();
     lifetime();
     references();
