@@ -95,6 +95,8 @@ struct wish {
     struct listener *listener;
 };
 
+#define N_RESERVED (sizeof((gcmmap_options *)NULL)->reserved / sizeof(size_t))
+
 static struct wish take_wish(void)
 {
     struct wish wish = { .is_used = take(2) == 1 };
@@ -114,13 +116,13 @@ static struct wish take_wish(void)
         wish.options.name = wish.listener->name;
     }
     if ((how & 8) && take(4) == 0)
-        wish.options.reserved[take(6)] = 1;
+        wish.options.reserved[take(N_RESERVED)] = 1;
     return wish;
 }
 
 static bool has_reserved(const struct wish *wish)
 {
-    for (unsigned i = 0; i < 6; i++)
+    for (unsigned i = 0; i < N_RESERVED; i++)
         if (wish->options.reserved[i] != 0)
             return true;
     return false;
