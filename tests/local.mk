@@ -21,6 +21,7 @@ EXTRA_DIST += $(shell_tests) tests/inject.h tests/live.h tests/peers.h tests/run
 EXTRA_DIST += tests/cplusplus/header.cc tests/grep/setup.sh
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
 EXTRA_DIST += $(ecl_tests) tests/run-ecl.sh tests/ecl/tap.lisp
+EXTRA_DIST += tests/hosts/preload.c
 EXTRA_DIST += $(crystal_tests) tests/run-crystal.sh tests/crystal/consumers.cr tests/crystal/tap.cr
 
 shell_tests = \
@@ -30,6 +31,7 @@ shell_tests = \
 	tests/grep-finds-what-gnu-grep-finds.sh \
 	tests/grep-keeps-slices-of-closed-files.sh \
 	tests/grep-survives-what-files-do.sh \
+	tests/hosts-know-nothing-of-us.sh \
 	tests/incremental-collection-changes-nothing.sh \
 	tests/installed-libraries-are-found.sh \
 	tests/libraries-export-only-the-interface.sh \
