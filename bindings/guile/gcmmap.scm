@@ -26,9 +26,14 @@
 ;;; what munmap is in C: the program may be ended by SIGSEGV.  Leave it to the collector
 ;;; where you cannot tell.
 ;;;
-;;; A file that another program truncates loses its pages: reading those ends the
-;;; program with SIGBUS, as everywhere with mmap.  Replace files (rename-file) instead
-;;; of truncating them; what is mapped then stays what it was.
+;;; A file that another program truncates loses its pages: reading those with Guile's own
+;;; procedures ends the program with SIGBUS, as everywhere with mmap.  Replace files
+;;; (rename-file) instead of truncating them; what is mapped then stays what it was.  Where
+;;; that cannot be had: mapped-copy, mapped->string and mapped ports raise system-error with
+;;; EFAULT, and say which byte of which file is gone and why.
+;;;
+;;; Do not have get-bytevector-n! (of ports) store into a read-only mapping: Guile 3.0.8 does
+;;; not look whether a bytevector is immutable there, and ends with SIGSEGV.
 ;;;
 ;;; Code:
 
@@ -40,6 +45,7 @@
             map-memory
             mapped-slice
             mapped->string
+            mapped-copy
             open-mapped-port
             mapped-bytevector?
             mapping-name
@@ -47,6 +53,13 @@
             close-mapping
             call-with-mapped-file
             sync-mapping
+            advise-mapping
+            protect-mapping
+            prefetch-mapping
+            unload-mapping
+            lock-mapping
+            unlock-mapping
+            mapping-resident-pages
             collect-mappings
             mapping-statistics
             mapping-closed-exception?))
@@ -67,12 +80,13 @@ after @code{close-mapping}.  Its key, for @code{catch}, is @code{mapping-closed}
   (and (exception? object) (eq? (exception-kind object) 'mapping-closed)))
 
 ;; No place for Scheme objects: nothing looks for them in the bytes.
-(define (file-flags write? private?)
+(define* (file-flags write? private? #:optional by-handle?)
   (logior %READ %POINTER-FREE
+          (if by-handle? %BY-HANDLE 0)
           (if write? %WRITE 0)
           (if private? %PRIVATE 0)))
 
-(define* (map-file path #:key (offset 0) (size #f) (write? #f) (private? #f))
+(define* (map-file path #:key (offset 0) (size #f) (write? #f) (private? #f) (by-handle? #f))
   "Map the file named @var{path} and return its bytes as a bytevector.
 
 The bytevector starts at byte @var{offset}, which needs no alignment, and has @var{size}
@@ -83,13 +97,17 @@ It is read-only, storing into it is an error, unless @var{write?} is true.  Stor
 the file, and stores of others are seen, unless @var{private?} is true: then they stay in
 this process.  The file is not kept open; it may be renamed or deleted.
 
+If @var{by-handle?} is true the mapping lies outside the collector's heap: it may be larger
+than 64 GiB and costs collections nothing.  Bytevectors and slices keep it as before; the
+addresses themselves, as foreign functions have them, do not.
+
 Raises @code{system-error}: @code{ENOENT}, @code{EACCES} and others of @code{open-file};
 @code{EISDIR} and @code{ENODEV} for what cannot be mapped; @code{ENXIO} if the range does
 not lie inside the file; @code{EOVERFLOW} if it is larger than 64 GiB; @code{ENOMEM} if
 there is no room even after collections."
-  (%map-path path offset size (file-flags write? private?)))
+  (%map-path path offset size (file-flags write? private? by-handle?)))
 
-(define* (map-port port #:key (offset 0) (size #f) (write? #f) (private? #f))
+(define* (map-port port #:key (offset 0) (size #f) (write? #f) (private? #f) (by-handle? #f))
   "Map part of an open file and return it as a bytevector, as @code{map-file} does.
 
 @var{port} is a file port or a file descriptor.  Its position plays no part and stays as
@@ -99,7 +117,7 @@ is not; otherwise @code{system-error} is raised with @code{EACCES}."
   (when (and (output-port? port) (file-port? port))
     (force-output port))
   (let ((fd (if (port? port) (fileno port) port)))
-    (%map-fd fd offset size (file-flags write? private?)
+    (%map-fd fd offset size (file-flags write? private? by-handle?)
              (or (and (port? port) (port-filename port))
                  (simple-format #f "file descriptor ~a" fd))
              'map-port)))
@@ -123,13 +141,24 @@ Raises @code{out-of-range} if the range does not lie inside, @code{mapping-close
   (%mapped-slice bytevector offset size))
 
 (define* (mapped->string bytevector #:optional (start 0) end #:key (encoding "UTF-8"))
-  "Decode bytes @var{start} to @var{end} (not included; default: all) as a string.  This
-is the only copy that is made.  Strings of Guile cannot share bytes with a file; to read
-text as it comes, see @code{open-mapped-port}."
-  (let ((bytes (%mapped-slice bytevector start (and end (- end start)))))
+  "Decode bytes @var{start} to @var{end} (not included; default: all) as a string.
+Strings of Guile cannot share bytes with a file; to read text as it comes, see
+@code{open-mapped-port}.  Raises @code{system-error} where bytes are gone, as
+@code{mapped-copy} does."
+  (let ((bytes (mapped-copy bytevector start end)))
     (if (string-ci=? encoding "UTF-8")
         (utf8->string bytes)
         (bytevector->string bytes encoding))))
+
+;; EFAULT is what gcmmap_copy_out() says.
+(define* (mapped-copy bytevector #:optional (start 0) end)
+  "Return bytes @var{start} to @var{end} (not included; default: all) as a new bytevector
+that shares nothing with the file.
+
+It is safe where the file may have been truncated meanwhile, its disk may fail or access was
+taken away: instead of ending the program it raises @code{system-error} with @code{EFAULT};
+the message tells which byte of which file, and what happened to it."
+  (%mapped-copy (%mapped-slice bytevector start (and end (- end start)))))
 
 (define* (open-mapped-port bytevector #:key (mode "r") (encoding #f))
   "Return a port that reads (@var{mode} @code{\"r\"}), writes (@code{\"w\"}) or does both
@@ -182,6 +211,61 @@ file; wait until that is done unless @var{wait?} is false.  If @var{invalidate?}
 other mappings of the file are made to show it."
   (%sync-mapping bytevector (logior (if wait? %SYNC %ASYNC)
                                     (if invalidate? %INVALIDATE 0))))
+
+(define advice-numbers
+  '((normal . 0) (random . 1) (sequential . 2) (will-need . 3) (cold . 20) (page-out . 21)
+    (populate-read . 22) (populate-write . 23) (huge-page . 14) (no-huge-page . 15)
+    (dont-dump . 16) (do-dump . 17) (mergeable . 12) (unmergeable . 13)
+    ;; These lose contents: see gcmmap.h.
+    (dont-need . 4) (free . 8) (remove . 9)))
+
+(define (need-number who symbol numbers)
+  (or (assq-ref numbers symbol)
+      (scm-error 'wrong-type-arg who "none of ~S: ~S" (list (map car numbers) symbol)
+                 (list symbol))))
+
+(define (advise-mapping bytevector advice)
+  "Tell the system how @var{bytevector}, which may be a slice, will be used.  @var{advice} is
+a symbol: @code{normal}, @code{random}, @code{sequential}, @code{will-need}, @code{cold},
+@code{page-out}, @code{populate-read}, @code{populate-write}, @code{huge-page},
+@code{no-huge-page}, @code{dont-dump}, @code{do-dump}, @code{mergeable}, @code{unmergeable};
+or one that loses contents of all pages that hold some of the bytes: @code{dont-need} and
+@code{free} what was stored privately, @code{remove} the file's own bytes."
+  (%operate 'advise-mapping bytevector %ADVISE
+            (need-number "advise-mapping" advice advice-numbers)))
+
+(define (protect-mapping bytevector . access)
+  "Change what may be done with all pages that hold some of @var{bytevector}: @var{access} are
+symbols out of @code{read}, @code{write}, @code{exec}; none at all forbids everything.  Guile
+does not know of it: an access that is not allowed ends the program with SIGSEGV
+(@code{mapped-copy} raises).  A read-only bytevector stays so."
+  (%operate 'protect-mapping bytevector %PROTECT
+            (apply logior 0
+                   (map (lambda (symbol)
+                          (need-number "protect-mapping" symbol
+                                       `((read . ,%READ) (write . ,%WRITE) (exec . ,%EXEC))))
+                        access))))
+
+(define (prefetch-mapping bytevector)
+  "Begin to read the bytes in, and do not wait for it."
+  (%operate 'prefetch-mapping bytevector %PREFETCH 0))
+
+(define (unload-mapping bytevector)
+  "Drop the bytes from memory.  Nothing is lost: they are read in again when needed."
+  (%operate 'unload-mapping bytevector %UNLOAD 0))
+
+(define (lock-mapping bytevector)
+  "Read the bytes in and keep them in memory, never swapped, until @code{unlock-mapping}.
+Raises @code{system-error} with @code{ENOMEM} for more than RLIMIT_MEMLOCK allows."
+  (%operate 'lock-mapping bytevector %LOCK 0))
+
+(define (unlock-mapping bytevector)
+  "Let the system swap the bytes again."
+  (%operate 'unlock-mapping bytevector %UNLOCK 0))
+
+(define (mapping-resident-pages bytevector)
+  "Return how many of the pages that hold some of the bytes are in memory at this moment."
+  (%resident-pages bytevector))
 
 (define (collect-mappings)
   "Collect garbage now and unmap every file that is not used any more.  Return how many

@@ -341,6 +341,119 @@ static SCM sync_mapping(SCM bytevector, SCM flags)
     return SCM_UNSPECIFIED;
 }
 
+/* ---- operations on pages -------------------------------------------------------- */
+
+enum operation { ADVISE, PROTECT, PREFETCH, UNLOAD, LOCK, UNLOCK };
+
+static SCM operate(SCM who_symbol, SCM bytevector, SCM operation, SCM argument)
+{
+    char who[32];
+
+    who[scm_to_locale_stringbuf(scm_symbol_to_string(who_symbol), who, sizeof who - 1)] = '\0';
+    struct cell *cell = need_open_cell(who, bytevector);
+    void *p = SCM_BYTEVECTOR_CONTENTS(bytevector);
+    size_t n_bytes = SCM_BYTEVECTOR_LENGTH(bytevector);
+    int number = (int)number_from(who, 2, argument, INT_MAX), result = 0;
+
+    switch ((enum operation)scm_to_int(operation)) {
+    case ADVISE:
+        result = gcmmap_advise(p, n_bytes, number);
+        break;
+    case PROTECT:
+        result = gcmmap_protect(p, n_bytes, (unsigned)number);
+        break;
+    case PREFETCH:
+        result = gcmmap_prefetch(p, n_bytes);
+        break;
+    case UNLOAD:
+        result = gcmmap_unload(p, n_bytes);
+        break;
+    case LOCK:
+        result = gcmmap_lock(p, n_bytes);
+        break;
+    case UNLOCK:
+        result = gcmmap_unlock(p, n_bytes);
+        break;
+    }
+    if (result != 0 && errno == EBADF) /* closed just now */
+        closed_error(who, cell);
+    if (result != 0)
+        system_error(who, SCM_CDR(cell->parent), errno);
+    scm_remember_upto_here_1(bytevector);
+    return SCM_UNSPECIFIED;
+}
+
+static SCM resident_pages(SCM bytevector)
+{
+    static const char who[] = "mapping-resident-pages";
+    struct cell *cell = need_open_cell(who, bytevector);
+    size_t n_resident = 0;
+
+    if (gcmmap_residency(SCM_BYTEVECTOR_CONTENTS(bytevector), SCM_BYTEVECTOR_LENGTH(bytevector),
+                         NULL, 0, &n_resident) != 0)
+        system_error(who, SCM_CDR(cell->parent), errno);
+    scm_remember_upto_here_1(bytevector);
+    return scm_from_size_t(n_resident);
+}
+
+/* ---- bytes that may be gone ------------------------------------------------------ */
+
+static void touch(void *byte)
+{
+    (void)*(volatile unsigned char *)byte;
+}
+
+/* The byte at p could not be copied, or not be stored into. */
+static _Noreturn void lost_error(const char *who, struct cell *cell, void *p, int error)
+{
+    gcmmap_fault fault;
+    char text[512];
+
+    if (error == EBADF)
+        closed_error(who, cell);
+    /* Read under a guard to be told what is the matter. */
+    if (error != EFAULT || gcmmap_try(touch, p, &fault) == 0)
+        system_error(who, SCM_CDR(cell->parent), error);
+    gcmmap_fault_text(&fault, text, sizeof text);
+    scm_syserror_msg(who, "~A", scm_list_1(scm_from_locale_string(text)), error);
+}
+
+static void copy_out(const char *who, struct cell *cell, void *to, unsigned char *p, size_t n_bytes)
+{
+    for (size_t done = 0; done < n_bytes;) {
+        ssize_t n = gcmmap_copy_out((char *)to + done, p + done, n_bytes - done);
+
+        if (n < 0)
+            lost_error(who, cell, p + done, errno);
+        done += (size_t)n;
+    }
+}
+
+static void copy_in(const char *who, struct cell *cell, unsigned char *p, void *from,
+                    size_t n_bytes)
+{
+    for (size_t done = 0; done < n_bytes;) {
+        ssize_t n = gcmmap_copy_in(p + done, (char *)from + done, n_bytes - done);
+
+        if (n < 0)
+            lost_error(who, cell, p + done, errno);
+        done += (size_t)n;
+    }
+}
+
+static SCM mapped_copy(SCM bytevector)
+{
+    static const char who[] = "mapped-copy";
+    struct cell *cell = need_open_cell(who, bytevector);
+    size_t n_bytes = SCM_BYTEVECTOR_LENGTH(bytevector);
+    SCM copy = scm_c_make_bytevector(n_bytes);
+
+    copy_out(who, cell, SCM_BYTEVECTOR_CONTENTS(copy),
+             (unsigned char *)SCM_BYTEVECTOR_CONTENTS(bytevector), n_bytes);
+    scm_remember_upto_here_2(bytevector, copy);
+    return copy;
+}
+
 static SCM collect_mappings(void)
 {
     return scm_from_size_t(gcmmap_collect());
@@ -399,8 +512,8 @@ static size_t port_read(SCM port, SCM buffer, size_t start, size_t n_bytes)
 
     if (n_bytes > room)
         n_bytes = room;
-    if (n_bytes > 0)
-        memcpy(SCM_BYTEVECTOR_CONTENTS(buffer) + start, place_of(stream), n_bytes);
+    copy_out("mapped-port", find_cell(stream->bytevector), SCM_BYTEVECTOR_CONTENTS(buffer) + start,
+             place_of(stream), n_bytes);
     stream->at += n_bytes;
     return n_bytes;
 }
@@ -414,7 +527,8 @@ static size_t port_write(SCM port, SCM buffer, size_t start, size_t n_bytes)
         system_error("mapped-port", port, ENOSPC);
     if (n_bytes > room)
         n_bytes = room;
-    memcpy(place_of(stream), SCM_BYTEVECTOR_CONTENTS(buffer) + start, n_bytes);
+    copy_in("mapped-port", find_cell(stream->bytevector), place_of(stream),
+            SCM_BYTEVECTOR_CONTENTS(buffer) + start, n_bytes);
     stream->at += n_bytes;
     return n_bytes;
 }
@@ -481,9 +595,16 @@ static void define_numbers(void)
         { "%PRIVATE", GCMMAP_PRIVATE },
         { "%POINTER-FREE", GCMMAP_POINTER_FREE },
         { "%TRACED", GCMMAP_TRACED },
+        { "%BY-HANDLE", GCMMAP_BY_HANDLE },
         { "%SYNC", GCMMAP_SYNC },
         { "%ASYNC", GCMMAP_ASYNC },
         { "%INVALIDATE", GCMMAP_INVALIDATE },
+        { "%ADVISE", ADVISE },
+        { "%PROTECT", PROTECT },
+        { "%PREFETCH", PREFETCH },
+        { "%UNLOAD", UNLOAD },
+        { "%LOCK", LOCK },
+        { "%UNLOCK", UNLOCK },
         { "PROT_NONE", PROT_NONE },
         { "PROT_READ", PROT_READ },
         { "PROT_WRITE", PROT_WRITE },
@@ -534,6 +655,9 @@ __attribute__((visibility("default"))) void gcmmap_init_guile(void)
     DEFINE("%mapping-open?", 1, 0, is_open);
     DEFINE("%mapping-name", 1, 0, mapping_name);
     DEFINE("%sync-mapping", 2, 0, sync_mapping);
+    DEFINE("%operate", 4, 0, operate);
+    DEFINE("%resident-pages", 1, 0, resident_pages);
+    DEFINE("%mapped-copy", 1, 0, mapped_copy);
     DEFINE("%collect-mappings", 0, 0, collect_mappings);
     DEFINE("%mapping-statistics", 0, 0, mapping_statistics);
     DEFINE("%open-mapped-port", 2, 0, open_mapped_port);
