@@ -6,11 +6,11 @@
 #include <config.h>
 
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "collector.h"
 #include "fault.h"
+#include "os_look.h"
 #include "region_record.h"
 
 /* ---- in the signal handler: no lock, so nothing that can be freed or moved ------------- */
@@ -148,7 +148,7 @@ void region_catch_faults(void)
                                               .look_at_file = look_at_path,
                                               .judge = region_judge,
                                               .fill = region_fill };
-    const char *what = getenv("GCMMAP_REPORT_FAULTS");
+    const char *what = os_environment("GCMMAP_REPORT_FAULTS");
 
     fault_start(&hooks);
     if (what != NULL && (what[0] == '1' || what[0] == '2') && what[1] == '\0')

@@ -37,6 +37,7 @@ shell_tests = \
 	tests/libraries-export-only-the-interface.sh \
 	tests/manual-pages-are-well-formed.sh \
 	tests/parallel-marking-changes-nothing.sh \
+	tests/security-promises-have-tests.sh \
 	tests/snapshots-are-cloned-where-files-can-be.sh \
 	tests/tutorial-shows-what-runs.sh
 
@@ -72,6 +73,7 @@ c_tests = \
 	tests/copies-do-not-fault \
 	tests/dense-regions-fit-the-mark-stack \
 	tests/disabled-collections-release-nothing \
+	tests/descriptors-stay-in-the-process \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
 	tests/failed-closing-changes-nothing \
@@ -94,6 +96,7 @@ c_tests = \
 	tests/listed-regions-are-as-they-are \
 	tests/locked-pages-stay-in-memory \
 	tests/mapping-flags-reach-the-kernel \
+	tests/memory-is-handed-on-zeroed \
 	tests/names-are-shown \
 	tests/operations-never-reopen-closed-regions \
 	tests/other-faults-go-where-they-went \

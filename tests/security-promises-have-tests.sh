@@ -1,0 +1,34 @@
+#!/bin/sh
+# Each promise in SECURITY.md names tests, and each test that it names is run.
+#
+# SPDX-License-Identifier: MIT
+set -u
+: "${top_srcdir:=.}"
+
+promises=$top_srcdir/SECURITY.md
+n=0 failed=0
+
+ok() {
+    n=$((n + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $n - $2"
+    else
+        echo "not ok $n - $2"
+        failed=1
+    fi
+}
+
+# Rows of the table but for its head: | promise | tests |
+table=$(sed -n 's/^| \(.*\) |$/\1/p' "$promises" | sed 1d)
+[ "$(printf '%s\n' "$table" | wc -l)" -ge 10 ]
+ok $? "there are promises"
+# shellcheck disable=SC2016 # the backquotes are SECURITY.md's
+! printf '%s\n' "$table" | grep -qv ' | `'
+ok $? "each of them names a test"
+# shellcheck disable=SC2016
+for test in $(printf '%s\n' "$table" | sed 's/.* | //' | grep -o '`[^`]*`' | tr -d '`' | sort -u); do
+    grep -q "tests/$test\(\.sh\)\?\( \\\\\)\?\$" "$top_srcdir/tests/local.mk"
+    ok $? "$test"
+done
+echo "1..$n"
+exit $failed
