@@ -1536,9 +1536,9 @@ enum {
 };
 
 #define GCMMAP_HOLDER_IS_HANDLE 0x1u /* the pointer is the handle, or to the same byte */
-/* It may not count: the object's kind has words that are not looked at; the thread was not
-   stopped, as the collector does not know it, or it is in GC_do_blocking(); or the pointer is
-   tagged, where interior pointers do not count. */
+/* It may not count: the object's kind may have words that are not looked at; the thread was not
+   stopped, as the collector does not know it, or it is in GC_do_blocking(); the static data is
+   libgc's own; or the pointer is tagged, where interior pointers do not count. */
 #define GCMMAP_HOLDER_IS_UNSURE 0x2u
 
 /** A pointer that keeps a region. */

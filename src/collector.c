@@ -442,6 +442,11 @@ enum collector_answer collector_follows(const void *pointer)
     return offset < sizeof(GC_word) ? COLLECTOR_MAYBE : COLLECTOR_NO;
 }
 
+bool collector_scans_libraries(void)
+{
+    return GC_get_no_dls() == 0;
+}
+
 void *collector_stack_base(void)
 {
     struct GC_stack_base base = { 0 };

@@ -168,6 +168,9 @@ void collector_each_object(void (*fn)(const struct collector_object *object, voi
 enum collector_answer { COLLECTOR_NO, COLLECTOR_MAYBE, COLLECTOR_YES };
 enum collector_answer collector_follows(const void *pointer);
 
+/* Whether it looks at static data of shared libraries, too. */
+bool collector_scans_libraries(void);
+
 /* Where this thread's stack begins: frames lie below, or above where stacks grow upwards. */
 void *collector_stack_base(void);
 

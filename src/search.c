@@ -145,10 +145,12 @@ static void look_at_data(struct hunt *hunt)
     for (size_t i = 0; i < hunt->n_segments && !hunt->is_over; i++) {
         const struct os_segment *segment = &hunt->segments[i];
 
-        /* Its tables are full of addresses, and it knows to pass them over. */
-        if (strncmp(segment->name, "libgc.so", 8) == 0)
+        /* The program itself has no name. */
+        if (segment->name[0] != '\0' && !collector_scans_libraries())
             continue;
-        hunt->hit = (struct search_hit){ .place = SEARCH_DATA };
+        /* Most of the collector's own tables it passes over, and does not tell which. */
+        hunt->hit = (struct search_hit){ .place = SEARCH_DATA,
+                                         .is_unsure = strncmp(segment->name, "libgc.so", 8) == 0 };
         look_at(hunt, segment->from, segment->to);
     }
 }

@@ -75,9 +75,33 @@ static const char *name_of(const gcmmap_holder *holder)
     return names[holder - holders];
 }
 
+/* Its tables and its markers' stacks hold addresses, and keep nothing. */
+static bool is_of_collector(const gcmmap_holder *holder)
+{
+    char path[64], name[32] = "";
+    FILE *file;
+
+    if (holder->kind == GCMMAP_HOLDER_DATA)
+        return strstr(name_of(holder), "libgc.so") != NULL &&
+               !(holder->flags & GCMMAP_HOLDER_IS_UNSURE);
+    if (holder->kind != GCMMAP_HOLDER_STACK)
+        return false;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/comm", holder->thread);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    need(fgets(name, sizeof name, file) != NULL, "comm");
+    fclose(file);
+    return strncmp(name, "GC-marker", 9) == 0;
+}
+
 static bool few_others(size_t n_planted)
 {
-    if (n_holders <= n_planted + ACCIDENTS)
+    size_t n_wrong = 0;
+
+    for (size_t i = 0; i < n_holders; i++)
+        n_wrong += is_of_collector(&holders[i]);
+    if (n_holders <= n_planted + ACCIDENTS && n_wrong == 0)
         return true;
     (void)found(0, NULL);
     return false;
@@ -228,6 +252,41 @@ static void test_region(void)
            holder->offset == 7 * page + 3 * sizeof(void *) &&
            strcmp(name_of(holder), "keeper") == 0,
        "a traced region");
+    global_holder[0] = NULL;
+}
+
+/* What markers have on their stacks are objects with contents. */
+static void plant_traced(void *arg)
+{
+    uintptr_t *all = arg;
+    void **list = NULL;
+
+    for (size_t i = 0; i < 40; i++) {
+        void **object = GC_MALLOC(32);
+        gcmmap_region *region = gcmmap_alloc(2 * page, 0);
+        void **words = gcmmap_data(region);
+
+        object[0] = list;
+        words[5] = object;
+        words[6] = GC_MALLOC(5000);
+        list = gcmmap_data(region);
+        all[i] = hide(region);
+    }
+    global_holder[0] = list;
+    hidden = all[20];
+}
+
+static void test_traced(void)
+{
+    static uintptr_t all[40];
+    size_t n_wrong = 0;
+
+    apart(plant_traced, all);
+    for (size_t i = 0; i < 40; i += 4) {
+        ask(all[i], MOST);
+        n_wrong += n_holders == 0 || !few_others(1);
+    }
+    ok(n_wrong == 0, "of traced regions");
     global_holder[0] = NULL;
 }
 
@@ -489,8 +548,15 @@ static void test_asking_keeps_nothing(void)
 
 /* ---- limits, refusals, text ----------------------------------------------------------------- */
 
+static void GC_CALLBACK ignore_event(GC_EventType event)
+{
+    (void)event;
+}
+
 static void test_limits(void)
 {
+    GC_on_collection_event_proc events;
+
     apart(plant_many, NULL);
     static_holder = GC_MALLOC(4 * MiB);
     is_hurried = true;
@@ -501,6 +567,12 @@ static void test_limits(void)
     errno = 0;
     gives_errno(ask(hidden, MOST), ENOTSUP, "no collections, no answer");
     GC_enable();
+    events = GC_get_on_collection_event();
+    GC_set_on_collection_event(ignore_event);
+    errno = 0;
+    gives_errno(ask(hidden, MOST), ENOTSUP, "somebody else gets the events");
+    GC_set_on_collection_event(events);
+    ok(ask(hidden, MOST) >= 150, "and not any more");
     errno = 0;
     gives_errno(gcmmap_why(&page, 1, note_holder, &n_holders), EINVAL, "not of a region");
     errno = 0;
@@ -544,6 +616,7 @@ static int all(void *arg)
     test_object(true);
     test_many();
     test_region();
+    test_traced();
     test_own_stack();
     test_register();
     test_thread(run_thread, true, "another thread's stack");
@@ -566,6 +639,7 @@ int main(void)
     page = (size_t)sysconf(_SC_PAGESIZE);
     holders = malloc(MOST * sizeof *holders);
     names = malloc(MOST * sizeof *names);
+    need(setenv("GC_MARKERS", "3", 1) == 0, "setenv");
     need(holders != NULL && names != NULL && sem_init(&is_planted, 0, 0) == 0 &&
              sem_init(&may_go, 0, 0) == 0,
          "set-up");
