@@ -40,6 +40,7 @@ PUBLIC cl_object gcmmap_ecl_map_fd(cl_object fd, cl_object name, cl_object offse
 PUBLIC cl_object gcmmap_ecl_map_memory(cl_object name, cl_object size, cl_object flags);
 PUBLIC cl_object gcmmap_ecl_slice(cl_object array, cl_object start, cl_object size);
 PUBLIC cl_object gcmmap_ecl_state(cl_object array);
+PUBLIC cl_object gcmmap_ecl_copy(cl_object to, cl_object array, cl_object start);
 PUBLIC cl_object gcmmap_ecl_close(cl_object array);
 PUBLIC cl_object gcmmap_ecl_sync(cl_object array, cl_object flags);
 PUBLIC cl_object gcmmap_ecl_reason(cl_object error);
@@ -302,6 +303,48 @@ cl_object gcmmap_ecl_state(cl_object array)
     if (!cell)
         return ECL_NIL;
     return CONS(base_of(cell)->name, cell->member.of->closed ? ECL_T : ECL_NIL);
+}
+
+struct copy {
+    uint8_t *to;
+    const uint8_t *from;
+    size_t n_bytes;
+};
+
+#define BYTES_AT_ONCE 4096u
+
+/* Nothing of ECL's is interrupted in here.  By pages, to tell the first that is gone. */
+static void copy_bytes(void *argument)
+{
+    const struct copy *copy = argument;
+    const uint8_t *from = copy->from;
+    uint8_t *to = copy->to;
+
+    for (size_t left = copy->n_bytes, n; left > 0; left -= n, from += n, to += n) {
+        n = BYTES_AT_ONCE - ((uintptr_t)from & (BYTES_AT_ONCE - 1));
+        n = n < left ? n : left;
+        memcpy(to, from, n);
+    }
+}
+
+/* Fills a vector of octets; NIL, or what is wrong: (kind offset file-size text). */
+cl_object gcmmap_ecl_copy(cl_object to, cl_object array, cl_object start)
+{
+    struct copy copy = { to->vector.self.b8, array->vector.self.b8 + ecl_fixnum(start),
+                         to->vector.dim };
+    gcmmap_fault fault;
+    char text[512];
+    int result;
+
+    ecl_disable_interrupts();
+    result = gcmmap_try(copy_bytes, &copy, &fault);
+    ecl_enable_interrupts();
+    if (result == 0)
+        return ECL_NIL;
+    gcmmap_fault_text(&fault, text, sizeof text);
+    return cl_list(4, ecl_make_fixnum(fault.kind), ecl_make_fixnum((cl_fixnum)fault.offset),
+                   ecl_make_fixnum((cl_fixnum)fault.file_size),
+                   ecl_make_simple_base_string(text, -1));
 }
 
 cl_object gcmmap_ecl_close(cl_object array)
