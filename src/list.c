@@ -157,7 +157,10 @@ static void write_object(FILE *to, struct places *places, const struct table *ta
     write_number(to, "bytes_written", survey->knows_written, survey->n_written);
     write_number(to, "slices", table->knows_slices, row->n_slices);
     write_number(to, "room", info->room != 0, info->room);
-    write_number(to, "offset", info->of_file, (size_t)info->offset);
+    if (info->of_file) /* may be more than a size_t holds */
+        (void)fprintf(to, ", \"offset\": %lld", (long long)info->offset);
+    else
+        (void)fputs(", \"offset\": null", to);
     (void)fputs(", \"name\": ", to);
     text_write_json(to, table_name(row));
     write_place_member(to, "mapped_by", &places->mapped_by, info->mapped_by);
