@@ -34,8 +34,10 @@ man_links = \
 	doc/man/links/gcmmap_copy_in.3 \
 	doc/man/links/gcmmap_fault_text.3 \
 	doc/man/links/gcmmap_get_budget.3 \
-	doc/man/links/gcmmap_guard_leave.3 \
 	doc/man/links/gcmmap_get_pacing.3 \
+	doc/man/links/gcmmap_guard_caught.3 \
+	doc/man/links/gcmmap_guard_enter.3 \
+	doc/man/links/gcmmap_guard_leave.3 \
 	doc/man/links/gcmmap_map.3 \
 	doc/man/links/gcmmap_map_with.3 \
 	doc/man/links/gcmmap_memfd.3 \
@@ -59,7 +61,8 @@ man_links = \
 	doc/man/links/gcmmap_unload.3 \
 	doc/man/links/gcmmap_unlock.3 \
 	doc/man/links/gcmmap_unmap_now.3 \
-	doc/man/links/gcmmap_weak_get.3
+	doc/man/links/gcmmap_weak_get.3 \
+	doc/man/links/gcmmap_zero_filled.3
 CLEANFILES += $(man_links)
 
 # The page is the one that has the function in its first section.
