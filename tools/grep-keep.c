@@ -243,6 +243,9 @@ void keep_end(struct matcher *matcher)
         n = least(n, options->top);
     while ((lost = guarded(put_out, &n)) != NULL)
         drop(lost);
+    /* Whatever still leads to the array by accident shall not lead to the files. */
+    if (n_all > 0)
+        memset(all, 0, n_all * sizeof *all);
     all = NULL;
     order = NULL;
     table = NULL;
