@@ -39,6 +39,12 @@ EXTRA_DIST += bench/peers/install.sh bench/peers/build.sh bench/peers/cycle.go \
 	bench/peers/cycle.ml bench/peers/Cycle.java bench/peers/cycle.py bench/peers/Cycle.hs \
 	bench/peers/rust/Cargo.toml bench/peers/rust/src/main.rs
 
+# gcmmap-grep beside ripgrep and GNU grep.
+.PHONY: bench-grep
+bench-grep: gcmmap-grep$(EXEEXT)
+	bash $(srcdir)/bench/grep.sh $(abs_builddir)/gcmmap-grep$(EXEEXT) $(abs_builddir)/$(bench_results)/grep.json
+EXTRA_DIST += bench/grep.sh
+
 # Plots and tables of the results page, in the source.
 .PHONY: bench-plots
 bench-plots: bench/read$(EXEEXT)

@@ -186,6 +186,17 @@ tracing() {
         table(["", "where", "reserved, MiB", "written, MiB", "ms a collection"])'
 }
 
+searching() {
+    table grep '.target as $target | [.cases[] |
+        [(if .where == "log" then "a log of 1 GiB" else "a tree" end), .kind, "`\(.pattern)`",
+         (.seconds_ours | fixed(2)), (.seconds_rg | fixed(2)), (.ratio_rg | fixed(2)),
+         (.ratio_rg_mmap | fixed(2)), (.ratio_grep | fixed(2)), (if .same then "yes" else "**no**" end),
+         (if .kind == "string" then (.ratio_rg <= $target | verdict) else "" end)]] |
+        table(["where", "", "what", "s", "rg -j1, s", "ratio", "rg --mmap", "grep", "same lines", "target 1.2"])'
+    echo
+    table grep '"\(.versions); tree: \(.tree); medians of \(.rounds) rounds."'
+}
+
 for name in $(sed -n 's/^<!-- \([a-z]*\) -->$/\1/p' "$page"); do
     test "$name" != end || continue
     if ("$name") > "$new/$name.table"; then

@@ -80,6 +80,17 @@ static void note_output(struct walk *walk)
     walk->output_inode = status.st_ino;
 }
 
+/* Apart from main(), so that nothing of it is left on the stack when stats_print() collects. */
+static __attribute__((noinline)) void search_all(struct walk *walk, char **names, int n)
+{
+    if (n == 0)
+        walk_file(walk, walk->options->recursive ? NULL : "-");
+    for (int i = 0; i < n; i++)
+        walk_file(walk, names[i]);
+    if (options_keep(walk->options))
+        keep_end(walk->matcher);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -103,12 +114,7 @@ int main(int argc, char **argv)
     if (options.names_default && (options.unique || options.top > 0))
         options.names_default = walk.named = false;
     note_output(&walk);
-    if (n_files == 0)
-        walk_file(&walk, options.recursive ? NULL : "-");
-    for (int i = 0; i < n_files; i++)
-        walk_file(&walk, argv[optind + i]);
-    if (options_keep(&options))
-        keep_end(walk.matcher);
+    search_all(&walk, argv + optind, n_files);
     progress_hide();
     out_flush();
     if (options.stats)
