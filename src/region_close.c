@@ -221,6 +221,19 @@ static void guard_hole(struct region *region)
     region_hide(region);
 }
 
+/*
+ * Outside the heap, and nobody knows whether the parent has unmapped it: by now others' pages may
+ * lie there.  If not it stays mapped for as long as the child lives, which is better than theirs
+ * going.  A region that is dying and in nobody's list stays so.
+ */
+static void leave_alone(struct region *region)
+{
+    outside_unprepare();
+    region_hide(region);
+    region_close_file(region->file);
+    region->state = DYING;
+}
+
 /* Threads of the parent that were at work are not here to finish it. */
 static void finish_what_others_began(struct reservation *reservation, void *arg)
 {
@@ -236,11 +249,12 @@ static void finish_what_others_began(struct reservation *reservation, void *arg)
         guard_hole(region);
     if (region->state != CLOSING && region->state != UNMAPPING)
         return;
-    if (region->state == UNMAPPING) {
-        if (region->by_handle)
-            outside_add(region->body.start, region->body.n_outside, region);
-        region_show(region);
+    if (region->state == UNMAPPING && region->by_handle) {
+        leave_alone(region);
+        return;
     }
+    if (region->state == UNMAPPING)
+        region_show(region);
     region->n_closers = 1;
     call.error = let_pages_go(&call);
     (void)end_close(&call);
