@@ -1202,6 +1202,8 @@ size_t gcmmap_fault_text(const gcmmap_fault *fault, char *text, size_t size);
  * code accessed, mapped and closed it.  Then it dies as it would have died, of the same signal.
  *
  * Nothing is said of other faults, nor where the program has a handler of its own for them.
+ * Where collections are incremental by write protection the collector has one, which ends the
+ * process by SIGABRT, or lets it go on where a closed region lies in its heap: said it is there, too.
  *
  * \param what  0: no more; GCMMAP_REPORT_FAULTS; with GCMMAP_REPORT_LINES functions and source
  *              lines too, where /usr/bin/addr2line finds any, which is run then.  The variable

@@ -178,6 +178,12 @@ static void report(const struct os_fault *fault)
     atomic_store(&is_speaking, false);
 }
 
+/* bdwgc's handler ends the process, by SIGABRT, or makes what must not be read readable. */
+static bool is_last_chance(const struct os_fault *fault)
+{
+    return fault->is_deadly || collector_protects_traced_blocks();
+}
+
 static bool handle(const struct os_fault *fault)
 {
     gcmmap_guard *guard;
@@ -187,7 +193,7 @@ static bool handle(const struct os_fault *fault)
     guard = fault->is_access ? innermost_guard() : NULL;
     if (guard != NULL && look(fault, &guard->fault))
         take_back(guard, fault);
-    if (fault->is_access && fault->is_deadly && atomic_load(&reports) != 0)
+    if (fault->is_access && atomic_load(&reports) != 0 && is_last_chance(fault))
         report(fault);
     return false;
 }
