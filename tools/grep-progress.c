@@ -120,9 +120,11 @@ void stats_print(void)
     progress_hide();
     gcmmap_get_stats(&stats);
     meanwhile = stats.n_released;
-    scrub_stack();
-    (void)gcmmap_collect();
-    (void)gcmmap_collect();
+    /* What one collection finds dead may still have held something else. */
+    for (int i = 0; i < 4; i++) {
+        scrub_stack();
+        (void)gcmmap_collect();
+    }
     gcmmap_get_stats(&stats);
     fprintf(stderr, "%zu files searched, %zu with matches, %llu lines selected\n", totals.n_files,
             totals.n_matching, (unsigned long long)totals.n_selected);
