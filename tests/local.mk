@@ -151,7 +151,8 @@ INJECTABLE = \
 	pipe prctl pread process_vm_readv process_vm_writev pwrite read readlink realloc \
 	shm_open shm_unlink strdup syscall write
 if OS_LINUX
-c_tests += tests/every-failure-is-told-and-undone tests/forked-children-unmap-nothing-twice
+c_tests += tests/every-failure-is-told-and-undone
+c_tests += tests/forked-children-unmap-nothing-twice
 endif
 tests_forked_children_unmap_nothing_twice_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_forked_children_unmap_nothing_twice_LDFLAGS = -Wl,--wrap=munmap
