@@ -229,6 +229,23 @@ static void test_many(void)
        (ptrdiff_t)(count(text, "\"handle\"") - n_before));
 }
 
+static void test_flags(void)
+{
+    int fd = make_file(4, 3 * page);
+    gcmmap_region *file = gcmmap_map(fd, 0, GCMMAP_REST, GCMMAP_READ | GCMMAP_ZERO_FILL);
+    gcmmap_region *memory =
+        gcmmap_alloc(page, GCMMAP_GUARDED | GCMMAP_NO_FORK | GCMMAP_POINTER_FREE);
+
+    need(file != NULL && memory != NULL && list(GCMMAP_LIST_JSON), "map, list");
+    about(gcmmap_data(file), true);
+    ok(says("flags", "[\"read\", \"zero_fill\"]"), "flags of a file");
+    about(gcmmap_data(memory), true);
+    ok(strstr(object, "\"pointer_free\", \"no_fork\", \"guarded\"]") != NULL, "flags of memory");
+    close(fd);
+    GC_reachable_here(file);
+    GC_reachable_here(memory);
+}
+
 static char *volatile slices[5];
 
 static void map_with_slices(void *arg)
@@ -307,6 +324,7 @@ int main(void)
     test_memory();
     test_states();
     test_many();
+    test_flags();
     test_slices();
     test_readers();
     test_refusals();
