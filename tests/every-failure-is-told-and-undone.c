@@ -713,6 +713,7 @@ static void take_snapshot(struct snapshot *snapshot)
 {
     ssize_t n = pread(fd, snapshot->file, sizeof snapshot->file, 0);
 
+    memset(snapshot->contents, 0xee, sizeof snapshot->contents);
     need(n >= 0, "pread");
     snapshot->n_file = (size_t)n;
     snapshot->stats = stats_now();
@@ -725,8 +726,7 @@ static void take_snapshot(struct snapshot *snapshot)
             struct iovec local = { snapshot->contents + at, 100 };
             struct iovec remote = { snapshot->bytes.data + at, 100 };
 
-            if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) < 0)
-                memset(snapshot->contents + at, 0xee, 100);
+            (void)process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
         }
     }
 }

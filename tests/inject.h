@@ -28,16 +28,16 @@
 /* clang-format on */
 
 enum injectable {
-    NOTHING,
+    NO_FUNCTION,
 #define X(function) AT_##function,
     INJECTABLE(X)
 #undef X
         N_INJECTABLE
 };
 
-static const char *const injectable_names[] = { "nothing",
+static const char *const injectable_names[] __attribute__((unused)) = { "nothing",
 #define X(function) #function,
-                                                INJECTABLE(X)
+                                                                        INJECTABLE(X)
 #undef X
 };
 
@@ -45,14 +45,15 @@ static const char *const injectable_names[] = { "nothing",
 static struct {
     enum injectable function;
     int error;
-    int nth;     /* from 1 on; 0: none */
-    bool always; /* and all that follow */
+    int nth;         /* from 1 on; 0: none */
+    bool always;     /* and all that follow */
+    uint64_t chance; /* instead, if it is not 0: any, now and then */
 } injection;
 
 static atomic_bool is_armed;
 static atomic_int n_calls[N_INJECTABLE], n_injected; /* since it was armed */
 
-static void arm(enum injectable function, int error, int nth, bool always)
+static inline void arm(enum injectable function, int error, int nth, bool always)
 {
     injection.function = function;
     injection.error = error;
@@ -64,9 +65,84 @@ static void arm(enum injectable function, int error, int nth, bool always)
     atomic_store(&is_armed, true);
 }
 
-static void disarm(void)
+static inline void disarm(void)
 {
     atomic_store(&is_armed, false);
+}
+
+/* What each may plausibly say; the last is 0. */
+static const int *errors_of(enum injectable function)
+{
+    static const int memory[] = { ENOMEM, 0 }, pages[] = { ENOMEM, EAGAIN, 0 };
+    static const int advice[] = { ENOMEM, EINVAL, EAGAIN, 0 }, disk[] = { EIO, EINTR, 0 };
+    static const int disk_failure[] = { EIO, 0 };
+    static const int space[] = { ENOSPC, EOPNOTSUPP, EINTR, 0 }, none[] = { ENOSYS, EMFILE, 0 };
+    static const int file[] = { EMFILE, ENOMEM, 0 }, copy[] = { EPERM, EFAULT, 0 };
+    static const int transfer[] = { EINTR, EIO, 0 };
+
+    switch (function) {
+    case AT_mmap:
+    case AT_mlock:
+    case AT_mincore:
+        return pages;
+    case AT_madvise:
+    case AT_ioctl:
+    case AT_prctl:
+        return advice;
+    case AT_ftruncate:
+        return disk;
+    case AT_msync:
+    case AT_fstat:
+    case AT_fstatfs:
+    case AT_lseek:
+    case AT_readlink:
+        return disk_failure;
+    case AT_fallocate:
+        return space;
+    case AT_memfd_create:
+    case AT_syscall:
+        return none;
+    case AT_open:
+    case AT_pipe:
+    case AT_fcntl:
+    case AT_shm_open:
+    case AT_fopen:
+    case AT_opendir:
+        return file;
+    case AT_process_vm_readv:
+    case AT_process_vm_writev:
+        return copy;
+    case AT_read:
+    case AT_pread:
+    case AT_write:
+    case AT_pwrite:
+        return transfer;
+    default:
+        return memory;
+    }
+}
+
+#define ONE_OF 30 /* calls fails, by chance */
+
+static bool fails_by_chance(enum injectable function)
+{
+    const int *errors = errors_of(function);
+    unsigned n_errors = 0;
+
+    /*
+     * What cannot be unmapped, unlinked or looked at is left over; and to read protected pages
+     * the collector needs to open and read a file.
+     */
+    if (function == AT_munmap || function == AT_shm_unlink || function == AT_fstat ||
+        function == AT_open || function == AT_pread || next_random(&injection.chance) % ONE_OF != 0)
+        return false;
+    while (errors[n_errors] != 0)
+        n_errors++;
+    atomic_fetch_add(&n_injected, 1);
+    /* EFAULT means that the collector cannot read a page, so it need not. */
+    errno =
+        function == AT_process_vm_readv ? EPERM : errors[next_random(&injection.chance) % n_errors];
+    return true;
 }
 
 static bool fails(enum injectable function)
@@ -75,6 +151,8 @@ static bool fails(enum injectable function)
 
     if (!atomic_load(&is_armed))
         return false;
+    if (injection.chance != 0)
+        return fails_by_chance(function);
     n = atomic_fetch_add(&n_calls[function], 1) + 1;
     if (function != injection.function || injection.nth == 0 || n < injection.nth ||
         (n > injection.nth && !injection.always))
@@ -143,57 +221,5 @@ WRAP(void *, GC_generic_malloc, NULL, (size_t n, int kind), (n, kind))
 WRAP(void *, GC_malloc, NULL, (size_t n), (n))
 WRAP(void *, GC_malloc_atomic, NULL, (size_t n), (n))
 WRAP(void *, GC_malloc_uncollectable, NULL, (size_t n), (n))
-
-/* What each may plausibly say; the last is 0. */
-static const int *errors_of(enum injectable function)
-{
-    static const int memory[] = { ENOMEM, 0 }, pages[] = { ENOMEM, EAGAIN, 0 };
-    static const int advice[] = { ENOMEM, EINVAL, EAGAIN, 0 }, disk[] = { EIO, EINTR, 0 };
-    static const int disk_failure[] = { EIO, 0 };
-    static const int space[] = { ENOSPC, EOPNOTSUPP, EINTR, 0 }, none[] = { ENOSYS, EMFILE, 0 };
-    static const int files[] = { EMFILE, ENOMEM, 0 }, copy[] = { EPERM, EFAULT, 0 };
-    static const int transfer[] = { EINTR, EIO, 0 };
-
-    switch (function) {
-    case AT_mmap:
-    case AT_mlock:
-    case AT_mincore:
-        return pages;
-    case AT_madvise:
-    case AT_ioctl:
-    case AT_prctl:
-        return advice;
-    case AT_ftruncate:
-        return disk;
-    case AT_msync:
-    case AT_fstat:
-    case AT_fstatfs:
-    case AT_lseek:
-    case AT_readlink:
-        return disk_failure;
-    case AT_fallocate:
-        return space;
-    case AT_memfd_create:
-    case AT_syscall:
-        return none;
-    case AT_open:
-    case AT_pipe:
-    case AT_fcntl:
-    case AT_shm_open:
-    case AT_fopen:
-    case AT_opendir:
-        return files;
-    case AT_process_vm_readv:
-    case AT_process_vm_writev:
-        return copy;
-    case AT_read:
-    case AT_pread:
-    case AT_write:
-    case AT_pwrite:
-        return transfer;
-    default:
-        return memory;
-    }
-}
 
 #endif

@@ -151,8 +151,9 @@ INJECTABLE = \
 	pipe prctl pread process_vm_readv process_vm_writev pwrite read readlink realloc \
 	shm_open shm_unlink strdup syscall write
 if OS_LINUX
-c_tests += tests/every-failure-is-told-and-undone
-c_tests += tests/forked-children-unmap-nothing-twice
+c_tests += tests/every-failure-is-told-and-undone \
+	tests/forked-children-unmap-nothing-twice \
+	tests/programs-of-calls-survive-shortages
 endif
 tests_forked_children_unmap_nothing_twice_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_forked_children_unmap_nothing_twice_LDFLAGS = -Wl,--wrap=munmap
@@ -165,6 +166,11 @@ program_headers = tests/programs/calls.h tests/programs/check.h tests/programs/m
 tests_programs_of_calls_hold_the_oracle_SOURCES = \
 	tests/programs-of-calls-hold-the-oracle.c $(program_headers)
 EXTRA_DIST += tests/programs/corpus
+tests_programs_of_calls_survive_shortages_SOURCES = \
+	tests/programs-of-calls-hold-the-oracle.c tests/inject.h $(program_headers)
+tests_programs_of_calls_survive_shortages_CPPFLAGS = $(AM_CPPFLAGS) -DGCMMAP_INJECT
+tests_programs_of_calls_survive_shortages_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
+tests_programs_of_calls_survive_shortages_LDFLAGS = $(tests_every_failure_is_told_and_undone_LDFLAGS)
 
 # `make fuzz FUZZ_SECONDS=1800` looks for more, with clang and its libFuzzer (Debian: clang,
 # libclang-rt-14-dev).  What it finds is in fuzz/corpus; a crash-... file is a program that went

@@ -202,6 +202,7 @@ static __attribute__((noinline)) struct model *keep(const struct request *reques
     for (unsigned p = 0; p < IMAGE_PAGES; p++)
         fresh_page(model, p);
     add_pages(model, 0, n_pages_for(model, model->n_bytes));
+    forget_wishes(model, 0, n_pages_for(model, model->n_bytes));
     if (request->copied != NULL)
         memcpy(model->image + model->head, request->copied, model->n_bytes);
     model->is_copy = request->copied != NULL;
@@ -289,7 +290,7 @@ static __attribute__((noinline)) void call_map(void)
         return;
     }
     n_mapped = stats_now().n_mapped;
-    errno = UNTOUCHED;
+    begin();
     if (how == 0)
         region =
             gcmmap_open_with(path_of(name), request.flags, wish.is_used ? &wish.options : NULL);
@@ -318,7 +319,7 @@ static __attribute__((noinline)) void call_alloc(void)
     request.listener = wish.listener;
     wanted = contradict(request.flags | GCMMAP_PRIVATE) || has_reserved(&wish) ? EINVAL : 0;
     n_mapped = stats_now().n_mapped;
-    errno = UNTOUCHED;
+    begin();
     region = gcmmap_alloc_with(request.n_bytes, request.flags, wish.is_used ? &wish.options : NULL);
     made("gcmmap_alloc", &request, region, wanted, n_mapped, slot);
 }
@@ -341,7 +342,8 @@ static __attribute__((noinline)) void call_snapshot(void)
                  ? EINVAL
                  : range_error(file, request.offset, &request.n_bytes);
     n_mapped = stats_now().n_mapped;
-    errno = UNTOUCHED;
+    /* An empty file that cannot be read may be one like those of /proc. */
+    file->size != 0 ? begin() : begin_calmly();
     region = gcmmap_snapshot(file->fd, (off_t)request.offset, request.n_bytes, request.flags, NULL,
                              NULL);
     request.copied = file->bytes + request.offset;
@@ -367,10 +369,11 @@ static __attribute__((noinline)) void call_share(void)
     wanted =
         contradict(request.flags) || (!is_shm && (request.flags & GCMMAP_PRIVATE)) ? EINVAL : 0;
     n_mapped = stats_now().n_mapped;
-    errno = UNTOUCHED;
+    begin();
     region = is_shm ? gcmmap_shm(name, request.n_bytes,
                                  request.flags | GCMMAP_CREATE | GCMMAP_EXCLUSIVE, NULL)
                     : gcmmap_memfd(name, request.n_bytes, request.flags, NULL, &fd);
+    disarm();
     if (region != NULL) {
         int saved_errno = errno;
 
@@ -380,7 +383,7 @@ static __attribute__((noinline)) void call_share(void)
         errno = saved_errno;
     }
     made(is_shm ? "gcmmap_shm" : "gcmmap_memfd", &request, region, wanted, n_mapped, slot);
-    errno = UNTOUCHED;
+    begin_calmly();
     if (is_shm)
         (void)outcome("gcmmap_shm_unlink", gcmmap_shm_unlink(name) == 0, region ? 0 : ENOENT, 0);
 }
@@ -417,7 +420,7 @@ static __attribute__((noinline)) void call_adopt(void)
     request.listener = new_listener();
     request.hidden_adopted = hide(memory);
     n_mapped = stats_now().n_mapped;
-    errno = UNTOUCHED;
+    begin();
     region = gcmmap_adopt(memory, request.n_bytes, kind, on_adopted_release, request.listener);
     if (region == NULL)
         munmap(memory, n_pages * PAGE);

@@ -78,7 +78,7 @@ static __attribute__((noinline)) void call_slices(void)
 
     if (!take_range(&range))
         return;
-    errno = UNTOUCHED;
+    begin_calmly();
     slice = gcmmap_slice_of(start_of(&range), range.n_bytes);
     if (!outcome("gcmmap_slice_of", slice.data != NULL, range.error, 0) ||
         !all_pages(&range, is_followed))
@@ -127,11 +127,11 @@ static __attribute__((noinline)) void call_bad(void)
     size_t size = take_size(FILE_MOST), n_mapped = stats_now().n_mapped;
     unsigned char page;
 
-    errno = UNTOUCHED;
+    begin_calmly();
     if (gcmmap_of(p) != NULL || errno != UNTOUCHED)
         wrong("a foreign pointer is in a region");
 #define FAILS(call)                                                                                \
-    (errno = UNTOUCHED, (void)outcome(#call " of a foreign pointer", (call), EINVAL, 0))
+    (begin_calmly(), (void)outcome(#call " of a foreign pointer", (call), EINVAL, 0))
     FAILS(gcmmap_data(region) != NULL);
     FAILS(gcmmap_size(region) != 0);
     FAILS(gcmmap_bytes(region).data != NULL);
@@ -173,8 +173,9 @@ static __attribute__((noinline)) void call_any_flags(void)
     flags &= ~(unsigned)GCMMAP_EXEC; /* a file system may be mounted noexec */
     if (is_file && size > named[0]->size)
         size = named[0]->size;
-    errno = UNTOUCHED;
+    begin();
     region = is_file ? gcmmap_map(named[0]->fd, 0, size, flags) : gcmmap_alloc(size, flags);
+    disarm();
     trace("flags %#x", flags);
     if (region == NULL) {
         (void)outcome("mapping with any flags", false, EINVAL, ENOTSUP, EOPNOTSUPP, ENOSYS, ENOMEM,
