@@ -8,6 +8,7 @@
 # SPDX-License-Identifier: MIT
 set -eu
 tarball=$1
+directory=${2:-}
 version=${tarball##*/}
 version=${version#gcmmap-}
 version=${version%.tar.gz}
@@ -117,7 +118,7 @@ dpkg_inside --purge gcmmap-tools libgcmmap-dev libgcmmap0
 left=$(find "$inside" ! -type d ! -path '*/var/lib/dpkg/*')
 [ -z "$left" ] || give_up "left behind: $left"
 
-if [ -n "${2:-}" ]; then
-    cp "$work"/*.deb "$2"
+if [ -n "$directory" ]; then
+    cp "$work"/*.deb "$directory"
 fi
 say "all is well"

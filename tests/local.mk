@@ -34,6 +34,8 @@ shell_tests = \
 	tests/hosts-know-nothing-of-us.sh \
 	tests/incremental-collection-changes-nothing.sh \
 	tests/installed-libraries-are-found.sh \
+	tests/interfaces-are-named-everywhere.sh \
+	tests/interfaces-stay-compatible.sh \
 	tests/libraries-export-only-the-interface.sh \
 	tests/manual-pages-are-well-formed.sh \
 	tests/parallel-marking-changes-nothing.sh \
@@ -203,3 +205,15 @@ EXTRA_DIST += tests/soak.sh doc/plots/soak.svg
 
 # Without a shared library of ours, so that it runs where LD_LIBRARY_PATH does not count.
 tests_tracing_tells_what_happens_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
+
+EXTRA_DIST += tests/abi/describe.sh tests/abi/x86_64-linux.abi tests/abi/x86_64-linux.txt
+
+# What tests/interfaces-stay-compatible.sh compares with; to be made anew at releases, and where
+# a change is meant.  (On x86_64-linux.)
+.PHONY: abi-baseline
+abi-baseline: libgcmmap.la
+	CC='$(CC)' $(SHELL) $(top_srcdir)/tests/abi/describe.sh $(top_srcdir) \
+	  >$(top_srcdir)/tests/abi/x86_64-linux.txt
+	abidw --exported-interfaces-only --no-corpus-path --no-comp-dir-path --no-show-locs \
+	  --no-parameter-names .libs/libgcmmap.so | \
+	  sed "s,path='[^']*/src/,path='src/," >$(top_srcdir)/tests/abi/x86_64-linux.abi
