@@ -26,9 +26,11 @@ static const char program[] = "/usr/bin/addr2line";
 
 static pid_t start(char *const *arguments, const int *ends)
 {
+    /* NOLINTNEXTLINE: the program may be large, and posix_spawn() is no signal-safe call */
     pid_t child = vfork();
 
     if (child == 0) {
+        /* NOLINTNEXTLINE: a system call, which changes the child's descriptors only */
         if (dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO)
             (void)execve(program, arguments, environ);
         _exit(127);

@@ -137,6 +137,7 @@ static bool add(struct finding *finding, uintptr_t from, uintptr_t to, bool may_
     }
     if (finding->n == finding->n_most)
         return false;
+    /* NOLINTNEXTLINE: the first is not merged with anything */
     finding->ranges[finding->n++] = (struct os_range){ from, to, may_fault };
     return true;
 }

@@ -147,7 +147,7 @@ int os_find_file(const void *at, struct os_file *file, off_t *offset, char *path
 int os_find_access(const void *at, unsigned *access)
 {
     struct reader reader = { .fd = -1, .c = '\n' };
-    struct line line;
+    struct line line = { 0 };
     int saved_errno = errno, error = ENOENT;
 
     reader.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);

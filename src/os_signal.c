@@ -113,6 +113,7 @@ static void call(struct sigaction *action, int number, siginfo_t *info, void *co
     if (action->sa_flags & SA_SIGINFO)
         action->sa_sigaction(number, info, context);
     else
+        /* NOLINTNEXTLINE: SIG_DFL and SIG_IGN do not come here */
         action->sa_handler(number);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }

@@ -288,7 +288,7 @@ static void draw_legend(FILE *to, const struct table *table, int y)
     x = draw_word(to, x, y, 1950, "closed, addresses kept");
     if (table->knows_slices) {
         (void)fprintf(to, "<path class=\"tick\" d=\"M%d %dl-35 -70h70z\"/>", x + 230, y - 10);
-        x = draw_word(to, x, y, 1350, "a pointer leads there");
+        (void)draw_word(to, x, y, 1350, "a pointer leads there");
     }
     (void)fprintf(to,
                   "<text class=\"says end\" x=\"%d\" y=\"%d\">length of a bar: logarithm of the "
@@ -299,11 +299,11 @@ static void draw_legend(FILE *to, const struct table *table, int y)
 /* Sizes above the bars: every fourth power of two. */
 static void draw_axis(FILE *to, const struct scale *scale, int y, int height)
 {
-    for (unsigned log = 0; log < 64; log += 4) {
+    for (unsigned log = 0; log < sizeof(size_t) * 8; log += 4) {
         size_t size = (size_t)1 << log;
         int x = BAR_X + length_of(scale, size, BAR_LEAST, BAR_MOST);
 
-        if (log * 256 < scale->low || log * 256 > scale->high || log >= sizeof(size_t) * 8)
+        if (log * 256 < scale->low || log * 256 > scale->high)
             continue;
         (void)fprintf(to,
                       "<path class=\"grid\" d=\"M%d %dv%d\"/>"

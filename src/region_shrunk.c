@@ -121,7 +121,7 @@ static bool may_fill(const struct region *region, uintptr_t address)
 
 static bool is_there(const struct region *region, uintptr_t address)
 {
-    char byte;
+    char byte = 0;
 
     return os_peek(&byte, page_at(region, address), 1) == 0;
 }

@@ -147,6 +147,7 @@ static void hand_over(const struct reader *reader, const struct piece *piece, co
     if (reader->marker != NULL)
         collector_mark_words(reader->marker, words, (const unsigned char *)words + piece->n_bytes);
     else
+        /* NOLINTNEXTLINE: there is a marker or a function */
         reader->fn(words, piece->n_bytes / sizeof(uintptr_t), piece->from, reader->arg);
 }
 

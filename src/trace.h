@@ -19,6 +19,9 @@
 
 #ifdef HAVE_SYS_SDT_H
 #include <sys/sdt.h>
+#ifdef __clang__ /* it is the header's macros that it complains of */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
 #define TRACE_PROBE1(name, a) DTRACE_PROBE1(gcmmap, name, a)
 #define TRACE_PROBE4(name, a, b, c, d) DTRACE_PROBE4(gcmmap, name, a, b, c, d)
 #else

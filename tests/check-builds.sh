@@ -1,0 +1,139 @@
+#!/bin/sh
+# make check-builds: builds and tests of other kinds than the usual one; see doc/builds.md.
+#
+#   tests/check-builds.sh [clang] [analyzers] [arm64] [libgc=PREFIX...] [root32=DIRECTORY]
+#
+# Without words: clang, analyzers, arm64. Each line says what was done, or what is missing.
+#   libgc=PREFIX       the whole suite with the libgc that is installed there
+#   root32=DIRECTORY   the suite in a Debian of another architecture:
+#                      debootstrap --arch=i386 --variant=minbase \
+#                        --include=gcc,g++,make,pkg-config,libgc-dev bookworm DIRECTORY
+#   ARM64_PREFIX       where `dpkg -x` put libgc1 and libgc-dev of arm64 (its usr)
+#
+# SPDX-License-Identifier: MIT
+set -eu
+
+source=$(cd "${top_srcdir:-.}" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+n_failed=0
+
+say() { printf '%s\n' "$*"; }
+has() { command -v "$1" >/dev/null; }
+
+# result NAME STATUS LOG
+result() {
+    if [ "$2" = 0 ]; then
+        say "ok      $1"
+    else
+        say "not ok  $1"
+        tail -n 20 "$3" | sed 's/^/        /'
+        n_failed=$((n_failed + 1))
+    fi
+}
+
+# build NAME TARGET ARGUMENT...: configure with the arguments, make the target
+build() {
+    name=$1 target=$2
+    shift 2
+    mkdir -p "$work/$name"
+    status=0
+    (
+        cd "$work/$name"
+        "$source/configure" --enable-werror --without-guile --without-ecl "$@"
+        # shellcheck disable=SC2086 # words
+        make -k $target
+    ) >"$work/$name.log" 2>&1 || status=$?
+    result "$name" "$status" "$work/$name.log"
+}
+
+clang() {
+    has clang || { say "skipped clang: not installed"; return 0; }
+    build "clang, undefined behaviour stops" check CC=clang \
+        CFLAGS='-g -O1 -fsanitize=undefined -fno-sanitize-recover=undefined'
+}
+
+analyzers() {
+    mkdir -p "$work/analyzers"
+    (cd "$work/analyzers" && "$source/configure" -q --without-guile --without-ecl)
+    options="-std=gnu11 -DHAVE_CONFIG_H -D_FILE_OFFSET_BITS=64 -I$work/analyzers"
+    options="$options -I$source/include -I$source/src"
+    log=$work/analyzer.log
+    if has cppcheck; then
+        status=0
+        # shellcheck disable=SC2086 # words
+        cppcheck -q --enable=warning,performance,portability --inline-suppr --std=c11 \
+            --error-exitcode=1 -DHAVE_CONFIG_H -I"$work/analyzers" -I"$source/include" \
+            -I"$source/src" "$source/src" >"$log" 2>&1 || status=1
+        result cppcheck "$status" "$log"
+    else
+        say "skipped cppcheck: not installed"
+    fi
+    # Leaks: it does not follow memory into arrays, and takes table.c for one.
+    status=0
+    : >"$log"
+    for file in "$source"/src/*.c; do
+        [ "$file" != "$source/src/os_other.c" ] || continue
+        # shellcheck disable=SC2086 # words
+        gcc $options -O2 -fanalyzer -Wno-analyzer-malloc-leak -Werror -c "$file" -o /dev/null >>"$log" 2>&1 || status=1
+    done
+    result "gcc -fanalyzer" "$status" "$log"
+    if has clang-tidy; then
+        status=0
+        # shellcheck disable=SC2086 # words
+        clang-tidy --quiet --warnings-as-errors='*' "$source"/src/[!o]*.c "$source"/src/os_[lp]*.c \
+            -- $options >"$log" 2>&1 || status=1
+        result clang-tidy "$status" "$log"
+    else
+        say "skipped clang-tidy: not installed"
+    fi
+}
+
+# What qemu's user mode can run: no pagemap, no populated pages, other signals are slow.
+arm64() {
+    has aarch64-linux-gnu-gcc || { say "skipped arm64: no gcc-aarch64-linux-gnu"; return 0; }
+    [ -n "${ARM64_PREFIX:-}" ] || { say "skipped arm64: ARM64_PREFIX is not set"; return 0; }
+    PKG_CONFIG_LIBDIR=$ARM64_PREFIX/lib/aarch64-linux-gnu/pkgconfig \
+        build arm64 "check TESTS=" --host=aarch64-linux-gnu
+    has qemu-aarch64-static || { say "skipped arm64, run: no qemu-user-static"; return 0; }
+    for test in slices-are-checked files-are-mapped-exactly dropped-regions-go \
+        every-pointer-keeps-its-region traced-memory-keeps-what-it-points-to \
+        threads-map-slice-and-drop closed-slices-fault bad-input-changes-nothing \
+        leak-finding-finds-no-regions hosts-keep-their-procedures; do
+        program=$work/arm64/tests/.libs/$test
+        [ -e "$program" ] || program=$work/arm64/tests/$test
+        status=0
+        qemu-aarch64-static -L /usr/aarch64-linux-gnu \
+            -E "LD_LIBRARY_PATH=$work/arm64/.libs:$ARM64_PREFIX/lib/aarch64-linux-gnu" \
+            "$program" >"$work/run.log" 2>&1 || status=$?
+        result "arm64, $test" "$status" "$work/run.log"
+    done
+}
+
+with_libgc() {
+    PKG_CONFIG_PATH=$1/lib/pkgconfig LD_LIBRARY_PATH=$1/lib build "libgc in $(basename "$1")" check
+}
+
+in_root() {
+    [ -x "$1/usr/bin/gcc" ] || { say "skipped $1: no gcc there"; return 0; }
+    mkdir -p "$1/gcmmap-source" "$1/gcmmap-build"
+    (cd "$source" && tar c --exclude=.git .) | tar x -C "$1/gcmmap-source"
+    status=0
+    chroot "$1" sh -c 'cd /gcmmap-build && ../gcmmap-source/configure --without-guile \
+        --without-ecl && make -k check' >"$work/root.log" 2>&1 || status=$?
+    result "$(chroot "$1" gcc -dumpmachine)" "$status" "$work/root.log"
+}
+
+[ $# -gt 0 ] || set -- clang analyzers arm64
+for word; do
+    case $word in
+    clang | analyzers | arm64) $word ;;
+    libgc=*) with_libgc "${word#libgc=}" ;;
+    root32=*) in_root "${word#root32=}" ;;
+    *)
+        say "check-builds: what is $word?" >&2
+        exit 2
+        ;;
+    esac
+done
+[ $n_failed = 0 ]
