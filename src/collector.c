@@ -1,17 +1,13 @@
 /*
- * collector: the only file that includes bdwgc's headers.
+ * collector: kinds, events, requests, finalization points.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <config.h>
 
-#define GC_THREADS
-#define GC_NO_THREAD_REDIRECTS
-#include <gc/gc.h>
-#include <gc/gc_disclaim.h>
-#include <gc/gc_mark.h>
+#include "collector_shared.h"
 
-#include "collector.h"
+#include <gc/gc_disclaim.h>
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -20,7 +16,7 @@
 #include "os.h"
 
 static const struct collector_hooks *hooks;
-static unsigned plain_kind, traced_kind, ticket_kind;
+struct collector_kinds collector_kinds;
 
 static int GC_CALLBACK refuse_to_be_reclaimed(void *block)
 {
@@ -90,34 +86,10 @@ static void stand_in_for_sweep(void *block)
 {
     if (GC_is_marked(block))
         return;
-    if (GC_get_kind_and_size(block, NULL) == (int)ticket_kind)
+    if (GC_get_kind_and_size(block, NULL) == (int)collector_kinds.ticket)
         (void)refuse_to_reclaim_ticket(block);
     else
         (void)refuse_to_be_reclaimed(block);
-}
-
-/* What this thread wants to see when it has stopped the world. */
-struct look {
-    void (*fn)(void *arg);
-    void *arg;
-    bool is_done;
-};
-
-static _Thread_local struct look *look;
-static GC_word cycle_at_stop; /* lock */
-
-static void take_look(GC_EventType event)
-{
-    struct look *own = look;
-
-    if (event == GC_EVENT_POST_STOP_WORLD)
-        cycle_at_stop = GC_get_gc_no();
-    /* Not where marking was given up half-way (incremental mode). */
-    if (event == GC_EVENT_PRE_START_WORLD && own != NULL && !own->is_done &&
-        GC_get_gc_no() != cycle_at_stop) {
-        own->is_done = true;
-        own->fn(own->arg);
-    }
 }
 
 /* Where the host has set its own after us we are not called: see collector_lets_us_live(). */
@@ -130,7 +102,7 @@ static void GC_CALLBACK note_event(GC_EventType event)
         if (GC_get_find_leak())
             hooks->each_block(stand_in_for_sweep);
     }
-    take_look(event);
+    collector_take_look(event);
     if (event == GC_EVENT_POST_STOP_WORLD || event == GC_EVENT_PRE_START_WORLD)
         os_world_is_stopped(event == GC_EVENT_POST_STOP_WORLD);
 }
@@ -140,17 +112,19 @@ void collector_start(const struct collector_hooks *h)
     hooks = h;
     if (!GC_is_init_called())
         GC_INIT();
-    plain_kind = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 0, 0);
+    collector_kinds.plain = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 0, 0);
     /* Not cleared: that would touch every page of memory that is about to be replaced. */
-    traced_kind = GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(mark_traced_block), 0),
-                              0, TRACED_KIND_IS_CLEARED);
-    ticket_kind = GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(call_ticket), 0), 0, 1);
-    GC_register_disclaim_proc((int)ticket_kind, refuse_to_reclaim_ticket, 0);
+    collector_kinds.traced =
+        GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(mark_traced_block), 0), 0,
+                    TRACED_KIND_IS_CLEARED);
+    collector_kinds.ticket =
+        GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(call_ticket), 0), 0, 1);
+    GC_register_disclaim_proc((int)collector_kinds.ticket, refuse_to_reclaim_ticket, 0);
     host_event = GC_get_on_collection_event();
     atomic_store(&noted_cycle, GC_get_gc_no());
     GC_set_on_collection_event(note_event);
-    GC_register_disclaim_proc((int)plain_kind, refuse_to_be_reclaimed, 0);
-    GC_register_disclaim_proc((int)traced_kind, refuse_to_be_reclaimed, 0);
+    GC_register_disclaim_proc((int)collector_kinds.plain, refuse_to_be_reclaimed, 0);
+    GC_register_disclaim_proc((int)collector_kinds.traced, refuse_to_be_reclaimed, 0);
 }
 
 bool collector_lets_us_live(void)
@@ -211,7 +185,7 @@ static void run_waiting_finalizers(void)
     is_running = false;
 }
 
-static void begin_request(void)
+void collector_begin_request(void)
 {
     GC_warn_proc warn;
     GC_oom_func oom;
@@ -231,7 +205,7 @@ static void begin_request(void)
     n_own_requests++;
 }
 
-static void end_request(void)
+void collector_end_request(void)
 {
     n_own_requests--;
     if (atomic_fetch_sub(&n_requests, 1) != 1)
@@ -247,10 +221,11 @@ void *collector_new_block(size_t n_bytes, bool traced)
 {
     void *block;
 
-    begin_request();
+    collector_begin_request();
     /* With interior pointers on, bdwgc adds a byte of its own to each object. */
-    block = GC_generic_malloc(n_bytes - 1, (int)(traced ? traced_kind : plain_kind));
-    end_request();
+    block = GC_generic_malloc(n_bytes - 1,
+                              (int)(traced ? collector_kinds.traced : collector_kinds.plain));
+    collector_end_request();
     return block;
 }
 
@@ -258,10 +233,10 @@ void *collector_new_ticket(size_t number)
 {
     GC_word *ticket;
 
-    begin_request();
+    collector_begin_request();
     /* A block of its own: mark bits of small objects share words. */
-    ticket = GC_generic_malloc(COLLECTOR_BLOCK_ALIGNMENT - 1, (int)ticket_kind);
-    end_request();
+    ticket = GC_generic_malloc(COLLECTOR_BLOCK_ALIGNMENT - 1, (int)collector_kinds.ticket);
+    collector_end_request();
     if (ticket != NULL)
         *ticket = number;
     return ticket;
@@ -291,9 +266,9 @@ void *collector_new_root(const void *contents, size_t n_bytes)
 {
     void *root;
 
-    begin_request();
+    collector_begin_request();
     root = GC_MALLOC_UNCOLLECTABLE(n_bytes);
-    end_request();
+    collector_end_request();
     return with_contents(root, contents, n_bytes);
 }
 
@@ -306,9 +281,9 @@ void *collector_new_object(const void *contents, size_t n_bytes)
 {
     void *object;
 
-    begin_request();
+    collector_begin_request();
     object = GC_MALLOC(n_bytes);
-    end_request();
+    collector_end_request();
     return with_contents(object, contents, n_bytes);
 }
 
@@ -320,144 +295,6 @@ size_t collector_heap_bytes(void)
 size_t collector_free_bytes(void)
 {
     return GC_get_free_bytes();
-}
-
-/* The kind is the same for all objects of a page; they come page by page. */
-struct walk {
-    struct collector_usage *usage;
-    uintptr_t page;
-    int kind;
-    int atomic_kind; /* of GC_malloc_atomic(); has no public name before 8.3 */
-};
-
-static void GC_CALLBACK count_object(void *object, size_t n_bytes, void *data)
-{
-    struct walk *walk = data;
-
-    if (((uintptr_t)object ^ walk->page) >= COLLECTOR_BLOCK_ALIGNMENT) {
-        walk->page = (uintptr_t)object & ~(COLLECTOR_BLOCK_ALIGNMENT - 1);
-        walk->kind = GC_get_kind_and_size(object, NULL);
-    }
-    if (walk->kind == (int)plain_kind || walk->kind == (int)traced_kind ||
-        walk->kind == (int)ticket_kind)
-        return;
-    if (walk->kind == walk->atomic_kind)
-        walk->usage->atomic += n_bytes;
-    else
-        walk->usage->composite += n_bytes;
-}
-
-static void *walk_locked(void *arg)
-{
-    GC_enumerate_reachable_objects_inner(count_object, arg);
-    return NULL;
-}
-
-void collector_walk(struct collector_usage *usage)
-{
-    struct walk walk = { .usage = usage, .kind = -1 };
-    void *atomic;
-
-    *usage = (struct collector_usage){ 0 };
-    begin_request();
-    atomic = GC_MALLOC_ATOMIC(1);
-    end_request();
-    if (atomic == NULL)
-        return;
-    walk.atomic_kind = GC_get_kind_and_size(atomic, NULL);
-    GC_FREE(atomic); /* or it would be called a leak, where they are looked for */
-    collector_locked(walk_locked, &walk);
-}
-
-/* Kinds of objects that have no public names before bdwgc 8.3. */
-static int normal_kind, uncollectable_kind, atomic_kind;
-
-static int kind_of(void *object)
-{
-    return object != NULL ? GC_get_kind_and_size(object, NULL) : -1;
-}
-
-static void find_kinds(void)
-{
-    void *uncollectable;
-
-    begin_request();
-    normal_kind = kind_of(GC_MALLOC(1));
-    atomic_kind = kind_of(GC_MALLOC_ATOMIC(1));
-    uncollectable = GC_MALLOC_UNCOLLECTABLE(1);
-    uncollectable_kind = kind_of(uncollectable);
-    GC_FREE(uncollectable);
-    end_request();
-}
-
-bool collector_look(void (*fn)(void *arg), void *arg)
-{
-    struct look own = { fn, arg, false }, *outer = look;
-
-    find_kinds();
-    look = &own;
-    collector_collect();
-    look = outer; /* a finalizer may look while another look waits */
-    return own.is_done;
-}
-
-struct visit {
-    void (*fn)(const struct collector_object *object, void *arg);
-    void *arg;
-    uintptr_t page;
-    int kind;
-};
-
-static void GC_CALLBACK visit_object(void *start, size_t n_bytes, void *data)
-{
-    struct visit *visit = data;
-    struct collector_object object = { .start = start, .n_bytes = n_bytes };
-
-    if (((uintptr_t)start ^ visit->page) >= COLLECTOR_BLOCK_ALIGNMENT) {
-        visit->page = (uintptr_t)start & ~(COLLECTOR_BLOCK_ALIGNMENT - 1);
-        visit->kind = GC_get_kind_and_size(start, NULL);
-    }
-    object.kind = visit->kind;
-    if (object.kind == atomic_kind || object.kind == (int)plain_kind ||
-        object.kind == (int)ticket_kind)
-        return;
-    object.is_ours = object.kind == (int)traced_kind;
-    object.is_simple = object.kind == normal_kind || object.kind == uncollectable_kind;
-    visit->fn(&object, visit->arg);
-}
-
-void collector_each_object(void (*fn)(const struct collector_object *, void *), void *arg)
-{
-    struct visit visit = { .fn = fn, .arg = arg };
-
-    GC_enumerate_reachable_objects_inner(visit_object, &visit);
-}
-
-enum collector_answer collector_follows(const void *pointer)
-{
-    size_t offset = (size_t)((uintptr_t)pointer - (uintptr_t)GC_base((void *)pointer));
-
-    if (GC_get_all_interior_pointers() || offset == 0)
-        return COLLECTOR_YES;
-    return offset < sizeof(GC_word) ? COLLECTOR_MAYBE : COLLECTOR_NO;
-}
-
-bool collector_scans_libraries(void)
-{
-    return GC_get_no_dls() == 0;
-}
-
-void *collector_stack_base(void)
-{
-    struct GC_stack_base base = { 0 };
-
-    (void)GC_get_my_stackbottom(&base);
-    return base.mem_base;
-}
-
-void collector_clean_stack(void)
-{
-    (void)GC_clear_stack(NULL);
 }
 
 size_t collector_divisor(void)
@@ -580,7 +417,7 @@ void collector_want_finalization_point(void)
     if (atomic_load_explicit(&n_sentinels, memory_order_relaxed) > 0 ||
         !atomic_compare_exchange_strong(&n_sentinels, &none, N_SENTINELS))
         return;
-    begin_request();
+    collector_begin_request();
     for (int i = 0; i < N_SENTINELS; i++) {
         void *sentinel = GC_MALLOC_ATOMIC(1);
 
@@ -589,7 +426,7 @@ void collector_want_finalization_point(void)
         else
             atomic_fetch_sub(&n_sentinels, 1);
     }
-    end_request();
+    collector_end_request();
 }
 
 bool collector_is_incremental(void)
