@@ -19,6 +19,10 @@ try() {
         echo "ok $n - $name # SKIP no $1, or not the superuser"
         return
     fi
+    if ! unshare -m true 2>/dev/null; then
+        echo "ok $n - $name # SKIP no mount namespace to be had here"
+        return
+    fi
     truncate -s "$size" "$scratch/$name"
     if ! "$@" "$scratch/$name" >"$scratch/log" 2>&1; then
         echo "ok $n - $name # SKIP $1 failed"
