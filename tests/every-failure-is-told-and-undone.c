@@ -17,7 +17,7 @@
 
 /* ---- what there is in a scenario --------------------------------------------------------------- */
 
-static char path[48], shm_name[40];
+static char path[48], large_path[48], shm_name[40];
 static int fd = -1;
 static gcmmap_region *region;             /* a root */
 static const gcmmap_slice_object *object; /* another */
@@ -214,6 +214,35 @@ static bool take_snapshot_of_file(void)
 {
     region = gcmmap_snapshot(fd, 0, GCMMAP_REST, GCMMAP_WRITE, NULL, NULL);
     return region != NULL;
+}
+
+#define N_LARGE (MiB + 5000)
+
+static int large_fd = -1;
+
+static void prepare_large_file(void)
+{
+    unsigned char bytes[5000];
+
+    pretends_to_clone = true;
+    for (size_t at = 0; at < N_LARGE; at += sizeof bytes) {
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = byte_at(SEED, at + i);
+        need(pwrite(large_fd, bytes, sizeof bytes, (off_t)at) > 0, "pwrite");
+    }
+    need(ftruncate(large_fd, (off_t)N_LARGE) == 0, "ftruncate");
+}
+
+static bool take_snapshot_of_large_file(void)
+{
+    region = gcmmap_snapshot(large_fd, 0, GCMMAP_REST, 0, NULL, NULL);
+    return region != NULL;
+}
+
+static bool shows_large(void)
+{
+    pretends_to_clone = false;
+    return shows(N_LARGE, 0);
 }
 
 static bool allocate_guarded(void)
@@ -611,6 +640,12 @@ static const struct scenario scenarios[] = {
       NULL,
       take_snapshot_of_file,
       shows_all,
+      { ENOMEM, EAGAIN, EMFILE, ENFILE, EIO, ENOSYS },
+      false },
+    { "gcmmap_snapshot, cloned",
+      prepare_large_file,
+      take_snapshot_of_large_file,
+      shows_large,
       { ENOMEM, EAGAIN, EMFILE, ENFILE, EIO, ENOSYS },
       false },
     { "guarded memory", NULL, allocate_guarded, is_zero_memory, { ENOMEM, EAGAIN }, false },
@@ -1033,6 +1068,22 @@ static void test_first_calls(void)
     ok(right && n > 20, "the first calls of a process do without, or can be made again (%lu)", n);
 }
 
+/*
+ * A function that the linker does not put ours in place of, as its symbol has another name, would
+ * never fail, and all would be well.
+ */
+static void test_reach(void)
+{
+    bool all = true;
+
+    for (int i = 1; i < N_INJECTABLE; i++)
+        if (!atomic_load(&was_called[i])) {
+            note("no scenario calls %s", injectable_names[i]);
+            all = false;
+        }
+    ok(all, "each function that can be made to fail is called by some scenario");
+}
+
 int main(int n_arguments, char **arguments)
 {
     GC_INIT();
@@ -1040,16 +1091,20 @@ int main(int n_arguments, char **arguments)
         return be_first(arguments);
     strcpy(path, access("/dev/shm", W_OK) == 0 ? "/dev/shm/gcmmap-inject-XXXXXX"
                                                : "/tmp/gcmmap-inject-XXXXXX");
+    strcpy(large_path, path);
     fd = mkstemp(path);
+    large_fd = mkstemp(large_path);
     snprintf(shm_name, sizeof shm_name, "/gcmmap-inject-%ld", (long)getpid());
     nowhere = fopen("/dev/null", "we");
-    need(fd >= 0 && nowhere != NULL, "mkstemp");
+    need(fd >= 0 && large_fd >= 0 && nowhere != NULL, "mkstemp");
     reset_file();
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
         inject_into_all(&scenarios[i]);
+    test_reach();
     reset_file();
     test_first_calls();
     unlink(path);
+    unlink(large_path);
     note("%lu runs, in %lu of them the call failed", n_runs, n_failed_calls);
     return done_testing();
 }

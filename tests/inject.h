@@ -11,9 +11,11 @@
 #include "live.h"
 
 #include <dirent.h>
+#include <linux/fs.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 
@@ -52,6 +54,7 @@ static struct {
 
 static atomic_bool is_armed;
 static atomic_int n_calls[N_INJECTABLE], n_injected; /* since it was armed */
+static atomic_bool was_called[N_INJECTABLE];         /* ever, while it was armed */
 
 static inline void arm(enum injectable function, int error, int nth, bool always)
 {
@@ -151,6 +154,7 @@ static bool fails(enum injectable function)
 
     if (!atomic_load(&is_armed))
         return false;
+    atomic_store(&was_called[function], true);
     if (injection.chance != 0)
         return fails_by_chance(function);
     n = atomic_fetch_add(&n_calls[function], 1) + 1;
@@ -164,16 +168,27 @@ static bool fails(enum injectable function)
 
 /* ---- the functions; the linker calls the true ones __real_... --------------------------------- */
 
-#define WRAP(type, function, bad, parameters, arguments)                                           \
-    type __real_##function parameters;                                                             \
-    type __wrap_##function parameters;                                                             \
-    type __wrap_##function parameters                                                              \
+#define WRAP_AS(symbol, type, function, bad, parameters, arguments)                                \
+    type __real_##symbol parameters;                                                               \
+    type __wrap_##symbol parameters;                                                               \
+    type __wrap_##symbol parameters                                                                \
     {                                                                                              \
-        return fails(AT_##function) ? bad : __real_##function arguments;                           \
+        return fails(AT_##function) ? bad : __real_##symbol arguments;                             \
     }
+#define WRAP(type, function, bad, parameters, arguments)                                           \
+    WRAP_AS(function, type, function, bad, parameters, arguments)
 
-WRAP(void *, mmap, MAP_FAILED, (void *at, size_t n, int prot, int flags, int fd, off_t offset),
-     (at, n, prot, flags, fd, offset))
+/* The linker sees the names that the C library's headers give to functions with offsets. */
+#if defined __GLIBC__ && defined _FILE_OFFSET_BITS && _FILE_OFFSET_BITS == 64
+#define WRAP_WITH_OFFSET(type, function, bad, parameters, arguments)                               \
+    WRAP_AS(function##64, type, function, bad, parameters, arguments)
+#else
+#define WRAP_WITH_OFFSET WRAP
+#endif
+
+WRAP_WITH_OFFSET(void *, mmap, MAP_FAILED,
+                 (void *at, size_t n, int prot, int flags, int fd, off_t offset),
+                 (at, n, prot, flags, fd, offset))
 WRAP(int, munmap, -1, (void *at, size_t n), (at, n))
 WRAP(int, mprotect, -1, (void *at, size_t n, int prot), (at, n, prot))
 WRAP(void *, mremap, MAP_FAILED, (void *from, size_t n, size_t to_n, int flags, void *to),
@@ -183,29 +198,29 @@ WRAP(int, mlock, -1, (const void *at, size_t n), (at, n))
 WRAP(int, munlock, -1, (const void *at, size_t n), (at, n))
 WRAP(int, msync, -1, (void *at, size_t n, int flags), (at, n, flags))
 WRAP(int, mincore, -1, (void *at, size_t n, unsigned char *pages), (at, n, pages))
-WRAP(int, open, -1, (const char *path, int flags, unsigned mode), (path, flags, mode))
+WRAP_WITH_OFFSET(int, open, -1, (const char *path, int flags, unsigned mode), (path, flags, mode))
 WRAP(ssize_t, read, -1, (int fd, void *to, size_t n), (fd, to, n))
-WRAP(ssize_t, pread, -1, (int fd, void *to, size_t n, off_t at), (fd, to, n, at))
+WRAP_WITH_OFFSET(ssize_t, pread, -1, (int fd, void *to, size_t n, off_t at), (fd, to, n, at))
 WRAP(ssize_t, write, -1, (int fd, const void *from, size_t n), (fd, from, n))
-WRAP(ssize_t, pwrite, -1, (int fd, const void *from, size_t n, off_t at), (fd, from, n, at))
-WRAP(int, fstatfs, -1, (int fd, struct statfs *status), (fd, status))
-WRAP(off_t, lseek, -1, (int fd, off_t at, int whence), (fd, at, whence))
+WRAP_WITH_OFFSET(ssize_t, pwrite, -1, (int fd, const void *from, size_t n, off_t at),
+                 (fd, from, n, at))
+WRAP_WITH_OFFSET(off_t, lseek, -1, (int fd, off_t at, int whence), (fd, at, whence))
 WRAP(DIR *, opendir, NULL, (const char *path), (path))
 WRAP(ssize_t, readlink, -1, (const char *path, char *to, size_t n), (path, to, n))
 WRAP(void *, realloc, NULL, (void *old, size_t n), (old, n))
 WRAP(int, pipe, -1, (int ends[2]), (ends))
-WRAP(int, fcntl, -1, (int fd, int command, long argument), (fd, command, argument))
-WRAP(int, fstat, -1, (int fd, struct stat *status), (fd, status))
-WRAP(int, ftruncate, -1, (int fd, off_t size), (fd, size))
-WRAP(int, fallocate, -1, (int fd, int mode, off_t from, off_t n), (fd, mode, from, n))
+WRAP_WITH_OFFSET(int, fcntl, -1, (int fd, int command, long argument), (fd, command, argument))
+WRAP_WITH_OFFSET(int, fstat, -1, (int fd, struct stat *status), (fd, status))
+WRAP_WITH_OFFSET(int, ftruncate, -1, (int fd, off_t size), (fd, size))
+WRAP_WITH_OFFSET(int, fallocate, -1, (int fd, int mode, off_t from, off_t n), (fd, mode, from, n))
 WRAP(int, memfd_create, -1, (const char *name, unsigned flags), (name, flags))
 WRAP(int, shm_open, -1, (const char *name, int flags, mode_t mode), (name, flags, mode))
 WRAP(int, shm_unlink, -1, (const char *name), (name))
-WRAP(long, syscall, -1, (long number, long a), (number, a))
+WRAP(long, syscall, -1, (long number, long a, long b, long c, long d, long e, long f),
+     (number, a, b, c, d, e, f))
 WRAP(int, prctl, -1, (int what, unsigned long a, unsigned long b, unsigned long c, void *d),
      (what, a, b, c, d))
-WRAP(int, ioctl, -1, (int fd, unsigned long what, void *argument), (fd, what, argument))
-WRAP(FILE *, fopen, NULL, (const char *path, const char *mode), (path, mode))
+WRAP_WITH_OFFSET(FILE *, fopen, NULL, (const char *path, const char *mode), (path, mode))
 WRAP(ssize_t, process_vm_readv, -1,
      (pid_t pid, const struct iovec *to, unsigned long n_to, const struct iovec *from,
       unsigned long n_from, unsigned long flags),
@@ -221,5 +236,43 @@ WRAP(void *, GC_generic_malloc, NULL, (size_t n, int kind), (n, kind))
 WRAP(void *, GC_malloc, NULL, (size_t n), (n))
 WRAP(void *, GC_malloc_atomic, NULL, (size_t n), (n))
 WRAP(void *, GC_malloc_uncollectable, NULL, (size_t n), (n))
+
+/*
+ * While it pretends to, the file system shares blocks between files, as XFS does: so what goes
+ * wrong there can be tried on any.
+ */
+static bool pretends_to_clone;
+
+static inline int pretend_xfs(struct statfs *status)
+{
+    if (pretends_to_clone)
+        status->f_type = 0x58465342;
+    return 0;
+}
+
+static inline bool clone_by_copying(int to, unsigned long what, const void *argument)
+{
+    const struct file_clone_range *range = argument;
+    off_t from;
+
+    if (!pretends_to_clone || what != FICLONERANGE)
+        return false;
+    from = (off_t)range->src_offset;
+    while (sendfile(to, (int)range->src_fd, &from, MiB) > 0)
+        ;
+    return true;
+}
+
+WRAP_WITH_OFFSET(int, fstatfs, -1, (int fd, struct statfs *status),
+                 (fd, status) == 0 ? pretend_xfs(status) : -1)
+
+int __real_ioctl(int fd, unsigned long what, void *argument);
+int __wrap_ioctl(int fd, unsigned long what, void *argument);
+int __wrap_ioctl(int fd, unsigned long what, void *argument)
+{
+    if (fails(AT_ioctl))
+        return -1;
+    return clone_by_copying(fd, what, argument) ? 0 : __real_ioctl(fd, what, argument);
+}
 
 #endif

@@ -147,6 +147,7 @@ clean-local:
 
 # The library's calls to these can be made to fail: tests/inject.h.
 INJECTABLE = \
+	fallocate64 fcntl64 fopen64 fstat64 fstatfs64 ftruncate64 lseek64 mmap64 open64 pread64 pwrite64 \
 	GC_generic_malloc GC_malloc GC_malloc_atomic GC_malloc_uncollectable calloc \
 	fallocate fcntl fopen fstat fstatfs ftruncate ioctl lseek madvise malloc \
 	memfd_create mincore mlock mmap mprotect mremap msync munlock munmap open opendir \
