@@ -42,9 +42,10 @@
  *     pointers held by threads that it does not know.  What holds for objects
  *     of GC_MALLOC holds for slices.
  *   - Where the host switches interior pointers off (GC_set_all_interior_
- *     pointers(0): Guile, ECL), a pointer in the heap counts only if it points to
- *     the start of an object: keep the handle there beside the slice, or a
- *     gcmmap_slice_object.  Pointers on stacks and in registers always count.
+ *     pointers(0): Guile, ECL), a pointer in the heap, in static data or in a traced
+ *     region counts only if it points to the start of an object: keep the handle there
+ *     beside the slice, or a gcmmap_slice_object.  Pointers on stacks and in registers
+ *     always count.
  *   - The collector is conservative: an integer that looks like a pointer can
  *     keep a region a little longer than needed.  Use gcmmap_close() when the
  *     moment matters.
@@ -200,8 +201,9 @@ typedef struct {
 /*
  * With GCMMAP_PARTIAL the parts of a large region that no pointer leads into any more are given
  * back to the kernel while others are held: in parts of about 16 MiB, after collections.
- * A pointer into the first part, as the handle is, keeps all of them.  The addresses
- * stay the region's; who comes back to them by arithmetic (gcmmap_of() and gcmmap_data())
+ * A pointer into the first part, as the handle is, keeps all of them.  (So where interior
+ * pointers do not count only what is on stacks and in registers keeps single parts.)  The
+ * addresses stay the region's; who comes back to them by arithmetic (gcmmap_of() and gcmmap_data())
  * finds what is in the file, or zeros in anonymous memory: private stores there are lost.
  * Not for traced regions, and not with GCMMAP_BY_HANDLE.
  */

@@ -13,7 +13,7 @@
 #define SEED 11
 
 static int fd;
-static unsigned char *kept[N_REGIONS];
+static void *kept[N_REGIONS];
 static unsigned n_told, n_wrong, round_now;
 static void *addresses[N_REGIONS];
 
@@ -74,7 +74,7 @@ static void adopt_all(void *arg)
             n_wrong += fault_of_access(data, true) != SIGSEGV;
         else
             data[0] = byte_at(SEED, 0);
-        kept[i] = flags & GCMMAP_BY_HANDLE ? (unsigned char *)region : data + SIZE / 3;
+        kept[i] = flags & GCMMAP_BY_HANDLE ? (void *)region : keeper_of(data + SIZE / 3);
     }
 }
 
@@ -107,7 +107,7 @@ static void hold(void *arg)
     void **at = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     at[1000] = gcmmap_map(fd, 0, SIZE, GCMMAP_READ);
-    *(void **)arg = gcmmap_data(gcmmap_adopt(at, SIZE, 0, NULL, NULL));
+    *(void **)arg = keeper_of(gcmmap_data(gcmmap_adopt(at, SIZE, 0, NULL, NULL)));
 }
 
 static void *traced;

@@ -94,8 +94,9 @@ static void test_close(int file, size_t offset, size_t size, unsigned flags, con
 #define N_STALE 60
 #define N_OTHERS 3000
 
-static unsigned char *stale[N_STALE];     /* in sight of the collector */
-static uintptr_t hidden_handles[N_STALE]; /* not in its sight */
+static unsigned char *stale[N_STALE];         /* in sight of the collector ... */
+static void *volatile stale_keepers[N_STALE]; /* ... and what counts there */
+static uintptr_t hidden_handles[N_STALE];     /* not in its sight */
 
 static gcmmap_region *map_some(int i, size_t *size)
 {
@@ -126,6 +127,7 @@ static void close_and_keep_slices(void *arg)
         need(data != NULL, "region");
         /* First byte, last one, some other: a slice is as good as the handle. */
         stale[i] = data + (i % 3 == 0 ? 0 : i % 3 == 1 ? size - 1 : size / 2);
+        stale_keepers[i] = keeper_of(stale[i]);
         hidden_handles[i] = ~(uintptr_t)region;
         need(gcmmap_close(region) == 0, "close");
     }
@@ -181,6 +183,7 @@ static void test_stale_slices(void)
     for (int i = 0; i < N_STALE; i++)
         hidden_handles[i] = ~(uintptr_t)stale[i];
     memset(stale, 0, sizeof stale);
+    memset((void *)stale_keepers, 0, sizeof stale_keepers);
     collect_thoroughly();
     after = stats_now();
     for (int i = 0; i < N_STALE; i++)

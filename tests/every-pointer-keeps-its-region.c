@@ -101,6 +101,7 @@ static void all_go(const char *place)
 
 static void *static_words[MOST];
 static void **words; /* the memory in question */
+static void *volatile words_keeper;
 static size_t n_words;
 static pthread_key_t thread_specific;
 static int other_fd; /* of 256 KiB, for pointers to be written to */
@@ -109,6 +110,7 @@ static void **words_of(gcmmap_region *region)
 {
     need(region != NULL, "region for pointers");
     n_words = gcmmap_size(region) / sizeof *words;
+    words_keeper = region;
     return gcmmap_data(region);
 }
 
@@ -202,7 +204,7 @@ static size_t word_of(unsigned i)
 static void fill(void *arg)
 {
     for (unsigned i = 0; i < now.n_regions; i++)
-        words[word_of(i)] = pointer_into_new_region(i);
+        words[word_of(i)] = keeper_of(pointer_into_new_region(i));
     (void)arg;
 }
 
@@ -211,8 +213,11 @@ static void check_all(void *arg)
     bool *all_kept = arg;
 
     *all_kept = true;
-    for (unsigned i = 0; i < now.n_regions; i++)
-        *all_kept &= is_kept(i, words[word_of(i)]);
+    for (unsigned i = 0; i < now.n_regions; i++) {
+        unsigned char *pointer = (unsigned char *)reveal(now.hidden[i]) + place_in_region(i);
+
+        *all_kept &= is_kept(i, pointer) && words[word_of(i)] == keeper_of(pointer);
+    }
 }
 
 static void check_memory(const struct memory *memory)
@@ -232,6 +237,7 @@ static void check_memory(const struct memory *memory)
         GC_FREE(words);
     pthread_setspecific(thread_specific, NULL);
     words = NULL;
+    words_keeper = NULL;
 }
 
 /* ---- stacks and registers --------------------------------------------------- */

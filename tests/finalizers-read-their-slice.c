@@ -15,7 +15,8 @@
 #define SEED 4u
 
 struct holder {
-    const unsigned char *slice; /* nothing else holds the region */
+    const unsigned char *slice; /* nothing else holds the region ... */
+    void *keeper;               /* ... but this, where interior pointers do not count */
     struct holder *next;        /* in a chain */
     size_t offset;
     unsigned what_else; /* to do in the finalizer */
@@ -78,6 +79,7 @@ static struct holder *new_holder(size_t offset, unsigned what_else)
 
     need(holder != NULL, "GC_MALLOC");
     holder->slice = new_slice(offset);
+    holder->keeper = keeper_of(holder->slice);
     holder->offset = offset;
     holder->what_else = what_else;
     return holder;

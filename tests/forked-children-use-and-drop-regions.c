@@ -26,6 +26,7 @@ static struct {
     const unsigned char *file[N_FILES];
     unsigned char *own[N_OWN];
     void **memory[N_OWN]; /* points to a heap object at its last word */
+    void *volatile keepers[N_FILES + 2 * N_OWN];
 } held;
 
 static void fill(unsigned char *data, uint64_t seed)
@@ -36,14 +37,18 @@ static void fill(unsigned char *data, uint64_t seed)
 
 static void map_all(void *arg)
 {
-    for (unsigned i = 0; i < N_FILES; i++)
+    for (unsigned i = 0; i < N_FILES; i++) {
         held.file[i] = gcmmap_data(gcmmap_map(fd, (off_t)i, SIZE - i, GCMMAP_READ));
+        held.keepers[i] = keeper_of(held.file[i]);
+    }
     for (unsigned i = 0; i < N_OWN; i++) {
         unsigned char *object = GC_MALLOC(SIZE);
 
         held.own[i] = gcmmap_data(gcmmap_map(fd, 0, SIZE, GCMMAP_WRITE | GCMMAP_PRIVATE));
         held.memory[i] = gcmmap_data(gcmmap_alloc(SIZE, 0));
         need(held.own[i] != NULL && held.memory[i] != NULL && object != NULL, "regions");
+        held.keepers[N_FILES + i] = keeper_of(held.own[i]);
+        held.keepers[N_FILES + N_OWN + i] = keeper_of(held.memory[i]);
         fill(held.own[i], OWN_SEED);
         fill(object, OWN_SEED);
         held.memory[i][SIZE / sizeof(void *) - 1] = object;

@@ -254,7 +254,7 @@ static void map_with_slices(void *arg)
 
     need(data != NULL, "alloc");
     for (size_t i = 0; i < 5; i++)
-        slices[i] = data + 100 * i + 1;
+        slices[i] = keeper_of(data + 100 * i + 1);
     *(uintptr_t *)arg = hide(data);
 }
 

@@ -77,10 +77,13 @@ static __attribute__((noinline, unused)) void collect_with_noise(void)
 {
     make_noise();
     GC_gcollect();
+    run_finalizers_if_asked();
     make_noise();
     (void)gcmmap_collect();
+    run_finalizers_if_asked();
     make_noise();
     (void)gcmmap_collect();
+    run_finalizers_if_asked();
 }
 
 /* Whether stores of the kernel (as read(2) makes) into traced memory fail until it was

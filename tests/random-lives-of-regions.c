@@ -22,7 +22,7 @@
 
 /*
  * The oracle lives in malloc'ed memory and knows addresses only in hidden form.  The
- * slices proper are in memory that the collector looks at: slots[] of a world, and first
+ * slices proper are in memory that the collector looks at: pointers[] of a world, and first
  * words of regions that hold another.
  */
 enum nature { GONE, READ_FILE, PRIVATE_FILE, SHARED_FILE, MEMORY, POINTER_FREE_MEMORY };
@@ -50,11 +50,13 @@ struct slot {
 #define N_FILES 5u
 #define SHARED N_FILES /* index of the file that is written to */
 #define OWN_BYTES ((size_t)64)
+#define HELD_BYTES (2 * sizeof(void *)) /* of memory that holds another region */
 
 struct world {
     unsigned number;
     uint64_t state, n_own_seeds;
-    unsigned char **pointers; /* GC-visible: slot i's slice */
+    unsigned char **pointers; /* GC-visible: slot i's slice ... */
+    void **keepers;           /* ... and what counts there */
     struct slot slots[N_SLOTS];
     struct life lives[MOST_LIVES];
     int fds[N_FILES + 1];
@@ -111,6 +113,7 @@ static void set_slot(struct world *world, unsigned i, struct life *life, unsigne
         life->n_slots++;
     world->slots[i] = (struct slot){ life, offset };
     world->pointers[i] = pointer;
+    world->keepers[i] = keeper_of(pointer);
 }
 
 static void empty_slots_of(struct world *world, const struct life *life)
@@ -132,7 +135,7 @@ static void complain(unsigned long *count, const char *what, const struct life *
 static unsigned char expected(const struct world *world, const struct life *life, size_t at)
 {
     if (life->own_seed != 0 && (at < OWN_BYTES || life->n_bytes - at <= OWN_BYTES) &&
-        at >= sizeof(void *))
+        at >= HELD_BYTES)
         return byte_at(life->own_seed, at);
     switch (life->nature) {
     case READ_FILE:
@@ -153,8 +156,7 @@ static bool shows_right(struct world *world, const struct life *life,
 {
     world->n_checks++;
     for (size_t at = from; at < from + n && at < life->n_bytes; at++)
-        if (start[at] != expected(world, life, at) &&
-            !(at < sizeof(void *) && life->nature == MEMORY))
+        if (start[at] != expected(world, life, at) && !(at < HELD_BYTES && life->nature == MEMORY))
             return false;
     return true;
 }
@@ -326,7 +328,7 @@ static __attribute__((noinline)) gcmmap_region *map_as(struct world *world, cons
 static void write_own(struct world *world, struct life *life, unsigned char *data)
 {
     life->own_seed = (world->number + 1) * UINT64_C(1000000000) + world->n_own_seeds++;
-    for (size_t at = sizeof(void *); at < life->n_bytes; at++) {
+    for (size_t at = HELD_BYTES; at < life->n_bytes; at++) {
         if (at == OWN_BYTES && life->n_bytes > 2 * OWN_BYTES)
             at = life->n_bytes - OWN_BYTES;
         data[at] = byte_at(life->own_seed, at);
@@ -389,10 +391,11 @@ static void hand_over(struct world *world, unsigned holder, unsigned slot)
 {
     struct life *life = world->slots[holder].life;
 
-    if (life->nature != MEMORY || life->is_closed || life->n_bytes < 2 * sizeof(void *))
+    void *held[] = { world->pointers[slot], world->keepers[slot] };
+
+    if (life->nature != MEMORY || life->is_closed || life->n_bytes < sizeof held)
         return;
-    memcpy(world->pointers[holder] - world->slots[holder].offset, &world->pointers[slot],
-           sizeof(void *));
+    memcpy(world->pointers[holder] - world->slots[holder].offset, held, sizeof held);
     life->child = world->slots[slot].life;
     life->child_offset = world->slots[slot].offset;
     set_slot(world, slot, NULL, NULL, 0);
@@ -667,8 +670,9 @@ static struct world *new_world(unsigned number, uint64_t seed)
     world->number = number;
     world->state = seed;
     world->pointers = GC_MALLOC_UNCOLLECTABLE(N_SLOTS * sizeof *world->pointers);
+    world->keepers = GC_MALLOC_UNCOLLECTABLE(N_SLOTS * sizeof *world->keepers);
     world->shared = calloc(1, file_sizes[SHARED]);
-    need(world->pointers != NULL && world->shared != NULL, "memory");
+    need(world->pointers != NULL && world->keepers != NULL && world->shared != NULL, "memory");
     for (unsigned i = 0; i <= N_FILES; i++) {
         world->fds[i] = i == BIG      ? make_big_file(file_seed(world, i))
                         : i == SHARED ? make_file(0, 0)
@@ -756,6 +760,7 @@ int main(void)
     for (unsigned i = 0; i < N_WORLDS; i++) {
         n_maps += worlds[i]->n_maps;
         memset(worlds[i]->pointers, 0, N_SLOTS * sizeof *worlds[i]->pointers);
+        memset(worlds[i]->keepers, 0, N_SLOTS * sizeof *worlds[i]->keepers);
         report(worlds[i]);
     }
     collect_thoroughly();

@@ -256,6 +256,7 @@ static void test_large(unsigned flags)
 #define N_REGIONS 40
 
 static unsigned char *last[N_REGIONS];
+static void *volatile keepers[N_REGIONS];
 static uintptr_t hidden[N_REGIONS];
 
 static void map_some(void *fd)
@@ -268,6 +269,7 @@ static void map_some(void *fd)
         need(region != NULL && gcmmap_extend(region, 50000) == 0, "extend");
         hidden[i] = hide(region);
         last[i] = (unsigned char *)gcmmap_data(region) + 50000 - i % 2; /* one past, too */
+        keepers[i] = keeper_of(last[i]);
     }
 }
 
@@ -293,6 +295,7 @@ static void test_life(void)
     ok(n_wrong == 0, "pointers to bytes that were added keep a region");
     ok(n_descriptors() == n_before + N_REGIONS, "which has its file open");
     memset(last, 0, sizeof last);
+    memset((void *)keepers, 0, sizeof keepers);
     collect_thoroughly();
     for (int i = 0; i < N_REGIONS; i++)
         n_left += gcmmap_of(reveal(hidden[i])) != NULL;

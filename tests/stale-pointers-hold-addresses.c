@@ -19,8 +19,8 @@ static const struct {
 static int old_fd, new_fd;
 static size_t n_bytes;
 static unsigned n_regions;
-static uintptr_t old[MOST];  /* hidden starts of the regions that are to die */
-static unsigned char **held; /* in the GC heap: one pointer into each of them, or NULL */
+static uintptr_t old[MOST]; /* hidden starts of the regions that are to die */
+static void **held;         /* in the GC heap: what keeps each of them, or NULL */
 static uintptr_t new[12 * MOST];
 static unsigned n_new;
 
@@ -51,7 +51,7 @@ static void map_old(void *arg)
 
         need(data != NULL, "gcmmap_map");
         old[i] = hide(data);
-        held[i] = data + places[i % 4];
+        held[i] = keeper_of(data + places[i % 4]);
     }
     (void)arg;
 }

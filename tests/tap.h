@@ -110,12 +110,50 @@ static __attribute__((noinline, unused)) void apart(void (*fn)(void *), void *ar
     scrub();
 }
 
+/*
+ * GCMMAP_TEST_INTERIOR=0: as a host that switches interior pointers off.  GCMMAP_TEST_DEMAND=1:
+ * as one that runs finalizers on demand only.
+ */
+static inline bool asked_for(const char *name, char value)
+{
+    const char *given = getenv(name);
+
+    return given != NULL && given[0] == value;
+}
+
+__attribute__((constructor)) static void set_up_host(void)
+{
+    if (asked_for("GCMMAP_TEST_INTERIOR", '0'))
+        GC_set_all_interior_pointers(0);
+    if (asked_for("GCMMAP_TEST_DEMAND", '1'))
+        GC_set_finalize_on_demand(1);
+}
+
+/* Where a host that runs finalizers on demand does so; others have done it by now. */
+static inline void run_finalizers_if_asked(void)
+{
+    if (asked_for("GCMMAP_TEST_DEMAND", '1'))
+        (void)GC_invoke_finalizers();
+}
+
+/*
+ * What keeps the region of a pointer when it is stored in the heap or in static data: the
+ * pointer, or the handle where interior pointers do not count.
+ */
+static inline void *keeper_of(const void *pointer)
+{
+    gcmmap_region *region = GC_get_all_interior_pointers() ? NULL : gcmmap_of(pointer);
+
+    return region != NULL ? (void *)region : (void *)(uintptr_t)pointer;
+}
+
 /* A few collections: conservative leftovers and finalizers need more than one. */
 static inline void collect_thoroughly(void)
 {
     for (int i = 0; i < 4; i++) {
         scrub();
         (void)gcmmap_collect();
+        run_finalizers_if_asked();
     }
 }
 
@@ -141,25 +179,6 @@ __attribute__((constructor)) static void keep_low_addresses(void)
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 }
 #endif
-
-/*
- * GCMMAP_TEST_INTERIOR=0: as a host that switches interior pointers off.  GCMMAP_TEST_DEMAND=1:
- * as one that runs finalizers on demand only.
- */
-static inline bool asked_for(const char *name, char value)
-{
-    const char *given = getenv(name);
-
-    return given != NULL && given[0] == value;
-}
-
-__attribute__((constructor)) static void set_up_host(void)
-{
-    if (asked_for("GCMMAP_TEST_INTERIOR", '0'))
-        GC_set_all_interior_pointers(0);
-    if (asked_for("GCMMAP_TEST_DEMAND", '1'))
-        GC_set_finalize_on_demand(1);
-}
 
 /* bdwgc 8.3 added a word here. */
 #if GC_VERSION_MAJOR > 8 || (GC_VERSION_MAJOR == 8 && GC_VERSION_MINOR >= 3)

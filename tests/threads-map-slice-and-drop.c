@@ -19,6 +19,7 @@
 struct slot {
     pthread_mutex_t lock;
     const unsigned char *data; /* NULL: free */
+    void *keeper;
     size_t n_bytes;
     size_t offset; /* in the file */
     unsigned file;
@@ -50,6 +51,7 @@ static void check(const struct slot *slot, uint64_t *state)
 static void empty(struct slot *slot)
 {
     slot->data = NULL;
+    slot->keeper = NULL;
     slot->n_bytes = 0;
     slot->is_shared = false;
 }
@@ -72,6 +74,7 @@ static __attribute__((noinline)) void map_into(struct slot *slot, uint64_t *stat
     }
     /* No handle is kept; what was there is dropped, whoever else holds it. */
     slot->data = gcmmap_data(region);
+    slot->keeper = keeper_of(slot->data);
     slot->n_bytes = n;
     slot->offset = offset;
     slot->file = file;
@@ -106,6 +109,7 @@ static void sub_slice(struct slot *slot, uint64_t *state)
     slot->is_shared = true;
     to->is_shared = true;
     to->data = slot->data + from;
+    to->keeper = slot->keeper;
     to->n_bytes = 1 + next_random(state) % (slot->n_bytes - from);
     to->offset = slot->offset + from;
     to->file = slot->file;

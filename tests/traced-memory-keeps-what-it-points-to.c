@@ -70,7 +70,8 @@ static unsigned count_links(void)
 static int fd;                  /* FILE_SIZE bytes, seed 1 */
 static void **words[N_REGIONS]; /* the only pointers to the regions, ... */
 static size_t held_at;          /* ... this many words behind the start */
-static size_t n_words;          /* of each */
+static void *volatile keepers[N_REGIONS];
+static size_t n_words; /* of each */
 
 static gcmmap_region *page_of_memory(void)
 {
@@ -133,6 +134,7 @@ static void take_regions(gcmmap_region *(*make)(void))
 
         need(region != NULL, "region");
         words[i] = (void **)gcmmap_data(region) + held_at;
+        keepers[i] = keeper_of(words[i]);
         n_words = gcmmap_size(region) / sizeof **words;
     }
 }
@@ -140,6 +142,7 @@ static void take_regions(gcmmap_region *(*make)(void))
 static void drop_regions(void)
 {
     memset(words, 0, sizeof words);
+    memset((void *)keepers, 0, sizeof keepers);
 }
 
 static void fill(void *arg)
@@ -296,7 +299,7 @@ static void point_to_themselves(void *arg)
     for (unsigned i = 0; i < N_CIRCLES; i++) {
         void **data = new_private_file();
 
-        data[100] = data + 5000;
+        data[100] = keeper_of(data + 5000);
     }
     (void)arg;
 }
@@ -322,10 +325,10 @@ static void point_in_circles(void *arg)
         void **a = new_private_file(), **b = new_private_file(), **c = new_private_file();
         void **object = GC_MALLOC(4 * sizeof *object);
 
-        a[0] = b;
-        b[20000] = (char *)c + FILE_SIZE;
+        a[0] = keeper_of(b);
+        b[20000] = keeper_of((char *)c + FILE_SIZE);
         c[30000] = object;
-        object[3] = a + 7;
+        object[3] = keeper_of(a + 7);
     }
     (void)arg;
 }
@@ -340,8 +343,8 @@ static void point_in_large_circles(void *arg)
         void **b = gcmmap_data(gcmmap_map(large_fd, 0, GCMMAP_REST, GCMMAP_WRITE | GCMMAP_PRIVATE));
 
         need(a != NULL && b != NULL, "gcmmap_map");
-        a[39 * MiB / sizeof *a] = b + 17 * MiB / sizeof *b;
-        b[0] = a + 20 * MiB / sizeof *a;
+        a[39 * MiB / sizeof *a] = keeper_of(b + 17 * MiB / sizeof *b);
+        b[0] = keeper_of(a + 20 * MiB / sizeof *a);
         a[17] = a;
     }
     (void)arg;
@@ -381,17 +384,19 @@ static void circles_go(void)
 /* words[0] -> file -> object -> memory -> ... */
 static void make_chain(void *arg)
 {
-    void **last = words[0] = GC_MALLOC(sizeof **words);
+    void **last = words[0] = GC_MALLOC(2 * sizeof **words);
 
     (void)arg;
     for (unsigned i = 0; i < N_LINKS; i++) {
-        void **file = new_private_file(), **object = GC_MALLOC(3 * sizeof *object);
+        void **file = new_private_file(), **object = GC_MALLOC(4 * sizeof *object);
         void **memory_data = gcmmap_data(gcmmap_alloc(20000, 0));
 
-        *last = file;
+        last[0] = file;
+        last[1] = keeper_of(file);
         file[30000] = object;
         object[0] = memory_data + 9; /* interior pointers all along */
         object[1] = new_witness(i);
+        object[2] = keeper_of(memory_data + 9);
         last = memory_data + 11;
     }
     *last = NULL;
