@@ -1103,7 +1103,9 @@ ssize_t gcmmap_copy_in(void *p, const void *from, size_t size);
  *     collector's (incremental collection) may come before or after.  Where collections are
  *     incremental by write protection, pages of closed traced regions become readable
  *     instead of faulting, so there is nothing to catch.
- *   - The handler runs on the stack of sigaltstack(2), if the thread has one.
+ *   - The handler runs on the stack of sigaltstack(2), if the thread has one.  While it is at work
+ *     other signals wait, and pthread_cancel(3) does: a handler of theirs may leave a guard by
+ *     siglongjmp(3), by the rules above.
  */
 
 /** What was the matter. */

@@ -61,26 +61,40 @@ static void describe(const struct os_fault *fault, const void *user, gcmmap_faul
     hooks->describe(user, description);
 }
 
-/* With signals blocked: a handler that leaves by a jump would leave us looking for ever. */
+/* Undisturbed: a signal's handler that leaves by a jump would leave us looking for ever. */
+static void *begin_looking(const struct os_fault *fault, struct os_undisturbed *before)
+{
+    os_begin_undisturbed(before);
+    return places_enter(fault->address);
+}
+
+static void end_looking(const struct os_undisturbed *before)
+{
+    places_leave();
+    os_end_undisturbed(before);
+}
+
 static enum fault_verdict judge(const struct os_fault *fault, struct fault_question *question)
 {
     enum fault_verdict verdict = FAULT_IS_OTHERS;
-    void *user = places_enter(fault->address);
+    struct os_undisturbed before;
+    void *user = begin_looking(fault, &before);
 
     if (user != NULL) {
         describe(fault, user, &question->fault);
         verdict = hooks->judge(user, fault, question);
     }
-    places_leave();
+    end_looking(&before);
     return verdict;
 }
 
 static bool fill(const struct os_fault *fault)
 {
-    void *user = places_enter(fault->address);
+    struct os_undisturbed before;
+    void *user = begin_looking(fault, &before);
     bool filled = user != NULL && hooks->fill(user, fault);
 
-    places_leave();
+    end_looking(&before);
     return filled;
 }
 
@@ -88,37 +102,28 @@ static bool fill(const struct os_fault *fault)
 static bool is_repaired(const struct os_fault *fault)
 {
     struct fault_question question;
-    enum fault_verdict verdict;
-    bool repaired;
+    enum fault_verdict verdict = judge(fault, &question);
     int answer;
-    sigset_t mask;
 
-    os_block_signals(&mask);
-    verdict = judge(fault, &question);
-    os_unblock_signals(&mask);
     if (verdict != FAULT_IS_A_QUESTION)
         return verdict == FAULT_IS_OVER;
     answer = question.ask(&question.fault, question.data);
     if (answer == GCMMAP_TRUNCATED_RETRY)
         return true;
-    if (answer != GCMMAP_TRUNCATED_ZEROS && !question.may_fill)
-        return false;
-    os_block_signals(&mask);
-    repaired = fill(fault);
-    os_unblock_signals(&mask);
-    return repaired;
+    return (answer == GCMMAP_TRUNCATED_ZEROS || question.may_fill) && fill(fault);
 }
 
 /* Whose pages it is that cannot be accessed, if that is for us to say. */
 static bool look(const struct os_fault *fault, gcmmap_fault *description)
 {
-    const void *user = places_enter(fault->address);
+    struct os_undisturbed before;
+    const void *user = begin_looking(fault, &before);
     bool is_ours =
         user != NULL && (fault->was_passed_on || !hooks->is_collectors(user, fault->signal));
 
     if (is_ours)
         describe(fault, user, description);
-    places_leave();
+    end_looking(&before);
     return is_ours;
 }
 
@@ -165,17 +170,27 @@ static void speak(const struct os_fault *fault)
     os_write_error(text, message.n < sizeof text ? message.n : sizeof text - 1);
 }
 
-static void report(const struct os_fault *fault)
+/* False: another is still at it. */
+static bool speak_in_turn(const struct os_fault *fault)
 {
     static atomic_bool is_speaking;
 
-    for (int i = 0; atomic_exchange(&is_speaking, true); i++) {
-        if (i == MOST_WAITS)
-            return;
-        os_wait_a_little(); /* it takes us along when it dies */
-    }
+    if (atomic_exchange(&is_speaking, true))
+        return false;
     speak(fault);
     atomic_store(&is_speaking, false);
+    return true;
+}
+
+/* A thread that was taken away while it speaks would silence all that come after it. */
+static void report(const struct os_fault *fault)
+{
+    struct os_undisturbed before;
+
+    os_begin_undisturbed(&before);
+    for (int i = 0; i < MOST_WAITS && !speak_in_turn(fault); i++)
+        os_wait_a_little(); /* it takes us along when it dies */
+    os_end_undisturbed(&before);
 }
 
 /* bdwgc's handler ends the process, by SIGABRT, or makes what must not be read readable. */

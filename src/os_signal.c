@@ -236,15 +236,17 @@ void os_wait_a_little(void)
     (void)nanosleep(&pause, NULL);
 }
 
-void os_block_signals(sigset_t *mask)
+void os_begin_undisturbed(struct os_undisturbed *thread)
 {
     sigset_t all;
 
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &thread->cancel_state);
     (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, mask);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &thread->mask);
 }
 
-void os_unblock_signals(const sigset_t *mask)
+void os_end_undisturbed(const struct os_undisturbed *thread)
 {
-    (void)pthread_sigmask(SIG_SETMASK, mask, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &thread->mask, NULL);
+    (void)pthread_setcancelstate(thread->cancel_state, NULL);
 }

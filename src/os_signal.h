@@ -41,9 +41,16 @@ typedef bool os_fault_handler(const struct os_fault *fault);
  */
 void os_catch_faults(os_fault_handler *fn);
 
-/* Those that can be, for a while.  Async-signal-safe. */
-void os_block_signals(sigset_t *mask);
-void os_unblock_signals(const sigset_t *mask);
+/*
+ * Between these nobody takes the thread away from what it does: neither a signal's handler, which may
+ * be left by a jump, nor pthread_cancel(3).  They nest.  Async-signal-safe.
+ */
+struct os_undisturbed {
+    sigset_t mask; /* as it was before */
+    int cancel_state;
+};
+void os_begin_undisturbed(struct os_undisturbed *before);
+void os_end_undisturbed(const struct os_undisturbed *thread);
 
 /* In a handler that is going to be left by longjmp(3): makes the signal mask that of before. */
 void os_leave_handler(const struct os_fault *fault);

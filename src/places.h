@@ -32,7 +32,10 @@ void places_hide(struct place *place);
 /* Lock held.  It is hidden, and nobody's. */
 void places_put(struct place *place);
 
-/* Async-signal-safe.  Whose place the address is in; else NULL.  To be left in any case. */
+/*
+ * Async-signal-safe.  Whose place the address is in; else NULL.  To be left in any case, so by a
+ * thread that nobody disturbs: os_signal.h.
+ */
 void *places_enter(uintptr_t address);
 void places_leave(void);
 

@@ -93,6 +93,7 @@ c_tests = \
 	tests/hosts-keep-their-rhythm \
 	tests/huge-pages-are-huge \
 	tests/leak-finding-finds-no-regions \
+	tests/jumps-out-of-handlers-stop-nobody \
 	tests/last-words-name-the-region \
 	tests/lines-and-fields-are-walked \
 	tests/listed-regions-are-as-they-are \
