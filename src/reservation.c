@@ -62,12 +62,10 @@ static unsigned vacate(struct reservation **records, unsigned n)
     return n;
 }
 
-static void discard(struct reservation **records, unsigned n, unsigned n_vacated)
+static void discard(struct reservation **records, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        /* Where there is no map slot even for that the latch keeps the block, unused. */
-        if (i >= n_vacated || os_restore(reservation_start(records[i]), records[i]->n_bytes) == 0)
-            collector_free_block(reservation_block(records[i]));
+        collector_free_block(reservation_block(records[i]));
         free(records[i]);
     }
 }
@@ -110,21 +108,24 @@ static int by_descending_address(const void *left, const void *right)
     return (a->hidden_block > b->hidden_block) - (a->hidden_block < b->hidden_block);
 }
 
-static bool make(struct reservation **records, unsigned n, reservation_receiver *receiver)
+/*
+ * When map slots run out in the midst of it, those that are vacated are as good as any: to give
+ * them back to the collector would take map slots too.
+ */
+static unsigned make(struct reservation **records, unsigned n, reservation_receiver *receiver)
 {
-    unsigned n_vacated = 0;
+    unsigned n_made = 0, n_left;
 
     qsort(records, n, sizeof(struct reservation *), by_descending_address);
     if (registry_prepare(n) == 0) {
-        n_vacated = vacate(records, n);
-        if (n_vacated == n) {
-            collector_locked(introduce, &(struct introduction){ records, n, receiver });
-            return true;
-        }
-        collector_locked(unprepare, &n);
+        n_made = vacate(records, n);
+        n_left = n - n_made;
+        if (n_made > 0)
+            collector_locked(introduce, &(struct introduction){ records, n_made, receiver });
+        collector_locked(unprepare, &n_left);
     }
-    discard(records, n, n_vacated);
-    return false;
+    discard(records + n_made, n - n_made);
+    return n_made;
 }
 
 bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
@@ -142,9 +143,9 @@ bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
         n_records++;
     }
     if (n_records == n && n > 0)
-        made = make(records, n, receiver);
+        made = make(records, n, receiver) > 0;
     else
-        discard(records, n_records, 0);
+        discard(records, n_records);
     for (unsigned i = n_records; i < n; i++)
         collector_free_block(blocks[i]);
     collector_forget(blocks, n);

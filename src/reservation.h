@@ -66,7 +66,8 @@ typedef void reservation_receiver(struct reservation *reservation);
  * keeps in a static word, which it takes for a root, the end of the memory that it last got
  * from the system; that is where our blocks begin if it came from right below them, and
  * a region there would be held for no reason.
- * blocks is cleared.  false: shortage of memory or map slots, and the blocks are gone.
+ * blocks is cleared.  false: shortage of memory or map slots, and the blocks are gone; true: some
+ * of them are reservations, and the others gone.
  */
 bool reservation_make(void **blocks, unsigned n, const struct reservation *like,
                       reservation_receiver *receiver);

@@ -47,9 +47,10 @@ static const char *const injectable_names[] __attribute__((unused)) = { "nothing
 static struct {
     enum injectable function;
     int error;
-    int nth;         /* from 1 on; 0: none */
-    bool always;     /* and all that follow */
-    uint64_t chance; /* instead, if it is not 0: any, now and then */
+    int nth;                  /* from 1 on; 0: none */
+    bool always;              /* and all that follow */
+    enum injectable standing; /* fails all the time, beside that */
+    uint64_t chance;          /* instead, if it is not 0: any, now and then */
 } injection;
 
 static atomic_bool is_armed;
@@ -158,6 +159,10 @@ static bool fails(enum injectable function)
     if (injection.chance != 0)
         return fails_by_chance(function);
     n = atomic_fetch_add(&n_calls[function], 1) + 1;
+    if (function == injection.standing && function != NO_FUNCTION) {
+        errno = *errors_of(function);
+        return true;
+    }
     if (function != injection.function || injection.nth == 0 || n < injection.nth ||
         (n > injection.nth && !injection.always))
         return false;

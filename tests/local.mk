@@ -161,6 +161,9 @@ c_tests += tests/every-failure-is-told-and-undone \
 endif
 tests_forked_children_unmap_nothing_twice_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_forked_children_unmap_nothing_twice_LDFLAGS = -Wl,--wrap=munmap
+tests_every_failure_is_told_and_undone_SOURCES = tests/every-failure-is-told-and-undone.c \
+	tests/inject.h tests/failures/mapping.h tests/failures/operations.h \
+	tests/failures/scenario.h tests/failures/witnesses.h
 tests_every_failure_is_told_and_undone_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_every_failure_is_told_and_undone_LDFLAGS = `for f in $(INJECTABLE); do echo -Wl,--wrap=$$f; done`
 
