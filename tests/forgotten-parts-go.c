@@ -139,7 +139,7 @@ static void unmap_while_waiting(void *arg)
         scrub();
         GC_set_finalize_on_demand(1); /* nothing is drained */
         GC_gcollect();
-        GC_set_finalize_on_demand(0);
+        GC_set_finalize_on_demand(host_is_on_demand());
         need((i % 2 ? gcmmap_close : gcmmap_unmap_now)(reveal(hidden)) == 0, "close");
         kept[0] = NULL;
         (void)gcmmap_collect();

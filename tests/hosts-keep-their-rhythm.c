@@ -122,6 +122,7 @@ static void idle_ones_go(void)
     for (int i = 0; i < 40; i++) {
         scrub();
         GC_gcollect();
+        run_finalizers_if_asked();
     }
     ok(reserved >= 256 * MiB && stats_now().bytes_reserved < 64 * MiB,
        "%zu MiB of idle reservations go by themselves", reserved >> 20);

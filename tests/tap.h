@@ -121,18 +121,22 @@ static inline bool asked_for(const char *name, char value)
     return given != NULL && given[0] == value;
 }
 
+static inline bool host_is_on_demand(void)
+{
+    return asked_for("GCMMAP_TEST_DEMAND", '1');
+}
+
 __attribute__((constructor)) static void set_up_host(void)
 {
     if (asked_for("GCMMAP_TEST_INTERIOR", '0'))
         GC_set_all_interior_pointers(0);
-    if (asked_for("GCMMAP_TEST_DEMAND", '1'))
-        GC_set_finalize_on_demand(1);
+    GC_set_finalize_on_demand(host_is_on_demand());
 }
 
 /* Where a host that runs finalizers on demand does so; others have done it by now. */
 static inline void run_finalizers_if_asked(void)
 {
-    if (asked_for("GCMMAP_TEST_DEMAND", '1'))
+    if (host_is_on_demand())
         (void)GC_invoke_finalizers();
 }
 
