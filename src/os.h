@@ -106,7 +106,8 @@ struct os_mapping {
 
 /*
  * Replaces the pages of [at, at + n_bytes), which the caller owns, by the
- * mapping.  On failure they are inaccessible, as after os_vacate().
+ * mapping.  On failure they are inaccessible, as after os_vacate(), unless the kernel has no map
+ * slot for that either: os_vacate() tells, and may be called again.
  */
 int os_map(void *at, size_t n_bytes, const struct os_mapping *what);
 
@@ -140,7 +141,7 @@ int os_find_access(const void *at, unsigned *access);
 
 /*
  * Moves pages that are one mapping to `to`, in place of what is there, which the caller owns.
- * On failure they stay, and those at `to` are inaccessible.
+ * On failure they stay, and those at `to` are inaccessible, as with os_map().
  */
 int os_move(void *to, void *from, size_t n_bytes);
 

@@ -338,13 +338,6 @@ int os_set_aside_at(void *address, size_t n_bytes, void **at)
     return error;
 }
 
-int os_unmap(void *at, size_t n_bytes)
-{
-    int saved_errno = errno;
-
-    return outcome(munmap(at, n_bytes) != 0, saved_errno);
-}
-
 /*
  * A mapping of one page that only takes up a slot of the kernel's table.  When the table is
  * full, even calls that would empty it are refused; then this one goes.  Shared, because
@@ -381,6 +374,16 @@ int os_vacate(void *at, size_t n_bytes)
     if (error == 0)
         keep_spare_slot();
     errno = saved_errno;
+    return error;
+}
+
+int os_unmap(void *at, size_t n_bytes)
+{
+    int saved_errno = errno;
+    int error = outcome(munmap(at, n_bytes) != 0, saved_errno);
+
+    if (error == ENOMEM && give_up_spare_slot())
+        error = outcome(munmap(at, n_bytes) != 0, saved_errno);
     return error;
 }
 

@@ -233,6 +233,7 @@ void region_drain(void)
 {
     struct body *released = release_all();
 
+    reserve_clean();
     region_drop_parts();
     if (released == NULL)
         return;

@@ -128,7 +128,7 @@ static void *is_pinned(void *arg)
 
 static int let_pages_go(const struct close_call *call)
 {
-    const struct body *body = &call->region->body;
+    struct body *body = &call->region->body;
     bool writes_back = body->writes_back && body->n_covered != 0;
     int error = writes_back ? os_sync(body->start, body->n_covered, GCMMAP_SYNC) : 0;
 
@@ -136,7 +136,7 @@ static int let_pages_go(const struct close_call *call)
         return error;
     if (call->for_good && body->n_outside != 0)
         return release_outside(body);
-    return body->n_covered != 0 ? os_vacate(body->start, body->n_covered) : 0;
+    return release_pages(body);
 }
 
 static int close_now(gcmmap_region *handle, const void *caller, bool for_good)

@@ -101,25 +101,18 @@ static size_t total_bytes(const struct region_request *request)
     return request->head + (request->n_bytes > request->room ? request->n_bytes : request->room);
 }
 
-/* As region_map_flags() wants it. */
-static int protect(const struct region *region)
-{
-    unsigned flags = region_map_flags(region);
-
-    return flags == region->flags ? 0
-                                  : os_protect(region->body.start, region->body.n_covered, flags);
-}
-
+/* Protects first: what has been moved may find no way back. */
 static int take_over(struct region *region, const struct region_request *request)
 {
     const struct body *body = &region->body;
-    int error = os_move(body->start, request->adopted, body->n_covered);
+    unsigned flags = region_map_flags(region);
+    bool protect = flags != region->flags;
+    int error = protect ? os_protect(request->adopted, body->n_covered, flags) : 0;
 
-    if (error != 0)
-        return error;
-    error = protect(region);
-    if (error != 0 && os_move(request->adopted, body->start, body->n_covered) == 0)
-        (void)os_vacate(body->start, body->n_covered);
+    if (error == 0)
+        error = os_move(body->start, request->adopted, body->n_covered);
+    if (error != 0 && protect)
+        (void)os_protect(request->adopted, body->n_covered, region->flags);
     return error;
 }
 

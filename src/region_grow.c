@@ -116,20 +116,31 @@ static unsigned char *pages_behind(const struct region *region, size_t n_bytes, 
     return region->body.start + n_kept;
 }
 
+/* The kernel may have no map slot for that: then closing tries again. */
+static void vacate_pages(struct region *region, size_t from, size_t to)
+{
+    if (from < to && os_vacate(region->body.start + from, to - from) != 0)
+        region->body.has_strays = true;
+}
+
 /* The pages [from, to) of the region. */
-static int map_pages(const struct region *region, size_t from, size_t to)
+static int map_pages(struct region *region, size_t from, size_t to)
 {
     const struct region_file *file = region->file;
     struct os_mapping mapping = { .fd = -1,
                                   .name = region->name,
                                   .flags = region_map_flags(region) };
+    int error;
 
     if (file != NULL) {
         mapping.fd = file->fd;
         mapping.offset = file->offset + (off_t)from;
         mapping.direct = file->then.type == OS_FILE_REGULAR;
     }
-    return from < to ? os_map(region->body.start + from, to - from, &mapping) : 0;
+    error = from < to ? os_map(region->body.start + from, to - from, &mapping) : 0;
+    if (error != 0)
+        vacate_pages(region, from, to);
+    return error;
 }
 
 /* Unless others have written behind it meanwhile. */
@@ -145,7 +156,7 @@ static void take_back(const struct region *region, off_t before, uintmax_t grown
  * Pages first: what they show can be taken back, and what was done to a file cannot so well.
  * But pages that are read in at once have to be there.
  */
-static int map_and_grow_file(const struct region *region, size_t from, size_t to,
+static int map_and_grow_file(struct region *region, size_t from, size_t to,
                              const struct os_file *file, uintmax_t end_wanted)
 {
     bool file_first = (region->flags & (GCMMAP_LOCK | GCMMAP_POPULATE)) != 0;
@@ -160,14 +171,14 @@ static int map_and_grow_file(const struct region *region, size_t from, size_t to
         return error;
     }
     error = file_first ? 0 : os_grow_file(region->file->fd, (off_t)end_wanted);
-    if (error != 0 && from < to)
-        (void)os_vacate(region->body.start + from, to - from);
+    if (error != 0)
+        vacate_pages(region, from, to);
     return error;
 }
 
 static int grow(struct resize *call, bool grow_file)
 {
-    const struct region *region = call->region;
+    struct region *region = call->region;
     size_t from = region->body.n_covered, to = region_page_bytes_for(region, call->n_bytes);
     uintmax_t end_wanted = end_in_file(region, call->n_bytes);
     struct os_file file = { .type = OS_FILE_DEVICE };
@@ -192,7 +203,7 @@ static int grow(struct resize *call, bool grow_file)
     return error;
 }
 
-static int cut_file(const struct region *region, size_t n_bytes)
+static int cut_file(struct region *region, size_t n_bytes)
 {
     size_t from = region_page_bytes_for(region, n_bytes);
     int error = os_cut_file(region->file->fd, (off_t)end_in_file(region, n_bytes));
@@ -209,7 +220,7 @@ static void *is_pinned_by_others(void *arg)
 
 static int shrink(struct resize *call, bool cut)
 {
-    const struct region *region = call->region;
+    struct region *region = call->region;
     size_t n_behind;
     unsigned char *behind = pages_behind(region, call->n_bytes, &n_behind);
     int error = 0;
@@ -245,9 +256,7 @@ void region_finish_resizing_in_child(struct region *region)
         set_size(region, region->growth->n_bytes_next);
     region->growth->n_bytes_next = region->n_bytes;
     region_limit_filling(region, region->body.n_covered);
-    if (n_all > region->body.n_covered)
-        (void)os_vacate(region->body.start + region->body.n_covered,
-                        n_all - region->body.n_covered);
+    vacate_pages(region, region->body.n_covered, n_all);
 }
 
 /* ---- the three changes --------------------------------------------------------------- */

@@ -52,14 +52,35 @@ int release_outside(const struct body *body)
     return os_unmap(body->start - n_before, n_before + body->n_outside);
 }
 
+/* One past the last that may be accessible. */
+static unsigned char *end_of_pages(const struct body *body)
+{
+    if (!body->has_strays)
+        return body->start + body->n_covered;
+    return body->n_outside != 0 ? body->start + body->n_outside : reservation_end(body->at);
+}
+
+int release_pages(struct body *body)
+{
+    size_t n_bytes = (size_t)(end_of_pages(body) - body->start);
+    int error = n_bytes != 0 ? os_vacate(body->start, n_bytes) : 0;
+
+    body->has_strays &= error != 0;
+    return error;
+}
+
+static void set_released(struct body *body)
+{
+    body->n_outside = body->n_covered = 0;
+    body->has_strays = false;
+}
+
 static void vacate(struct body *body)
 {
-    int error = body->n_outside != 0   ? release_outside(body)
-                : body->n_covered != 0 ? os_vacate(body->start, body->n_covered)
-                                       : 0;
+    int error = body->n_outside != 0 ? release_outside(body) : release_pages(body);
 
     if (error == 0)
-        body->n_outside = body->n_covered = 0;
+        set_released(body);
 }
 
 static int by_address(const void *left, const void *right)
@@ -91,12 +112,12 @@ static bool are_neighbours(const struct body *left, const struct body *right)
 static void vacate_neighbours(struct body **bodies, size_t n)
 {
     unsigned char *start = bodies[0]->start;
-    unsigned char *end = bodies[n - 1]->start + bodies[n - 1]->n_covered;
+    unsigned char *end = end_of_pages(bodies[n - 1]);
     bool all = n > 1 && start < end && os_vacate(start, (size_t)(end - start)) == 0;
 
     for (size_t i = 0; i < n; i++)
         if (all)
-            bodies[i]->n_covered = 0;
+            set_released(bodies[i]);
         else
             vacate(bodies[i]);
 }
@@ -121,7 +142,8 @@ struct result {
 
 static void finish(struct body *body, struct result *result)
 {
-    if (body->n_covered != 0 || body->n_outside != 0) { /* no map slot even for that */
+    /* No map slot even for that. */
+    if (body->n_covered != 0 || body->n_outside != 0 || body->has_strays) {
         release_add(body);
         return;
     }

@@ -23,12 +23,16 @@ struct body {
     size_t n_covered;     /* bytes of pages from there that are mapped over */
     size_t n_outside;     /* bytes of addresses from there that are not the reservation's */
     bool is_guarded;      /* outside: so is a page in front of start */
+    bool has_strays;      /* behind those: pages of a call that failed, perhaps */
     bool writes_back;     /* its pages are to be written before they go ... */
     int write_error;      /* ... and this is what became of it */
 };
 
 /* Lock not held.  Unmaps all that lies outside the reservation. */
 int release_outside(const struct body *body);
+
+/* Lock not held.  Makes all pages inaccessible, strays as well. */
+int release_pages(struct body *body);
 
 /* Lock held; inside a collection. */
 void release_add(struct body *body);

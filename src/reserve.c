@@ -228,9 +228,67 @@ static void *put(void *arg)
     return NULL;
 }
 
+/* ---- what pages of failed calls may lie on ------------------------------------------ */
+
+static struct reservation *unclean;     /* lock */
+static bool is_cleaning;                /* lock: one thread has the first of them in hands */
+static atomic_bool is_anything_unclean; /* may be read without the lock */
+
+static bool vacate(const struct reservation *reservation)
+{
+    return os_vacate(reservation_start(reservation), reservation->n_bytes) == 0;
+}
+
+/* Behind the first, which may be in somebody's hands. */
+static void *put_aside(void *arg)
+{
+    struct reservation *reservation = arg;
+    struct reservation **at = unclean != NULL ? &unclean->next : &unclean;
+
+    reservation->user = NULL;
+    reservation->next = *at;
+    *at = reservation;
+    atomic_store_explicit(&is_anything_unclean, true, memory_order_relaxed);
+    return NULL;
+}
+
 void reserve_put_back(struct reservation *reservation)
 {
-    collector_locked(put, reservation);
+    collector_locked(vacate(reservation) ? put : put_aside, reservation);
+}
+
+static void *begin_cleaning(void *arg)
+{
+    (void)arg;
+    if (is_cleaning || unclean == NULL)
+        return NULL;
+    is_cleaning = true;
+    return unclean;
+}
+
+static void *end_cleaning(void *is_clean)
+{
+    struct reservation *first = unclean;
+
+    is_cleaning = false;
+    if (is_clean == NULL)
+        return NULL;
+    unclean = first->next;
+    reserve_put(first);
+    atomic_store_explicit(&is_anything_unclean, unclean != NULL, memory_order_relaxed);
+    return unclean;
+}
+
+void reserve_clean(void)
+{
+    struct reservation *first;
+    bool is_clean = true;
+
+    while (is_clean && atomic_load_explicit(&is_anything_unclean, memory_order_relaxed) &&
+           (first = collector_locked(begin_cleaning, NULL)) != NULL) {
+        is_clean = vacate(first);
+        collector_locked(end_cleaning, is_clean ? first : NULL);
+    }
 }
 
 size_t reserve_trim(void)
@@ -238,6 +296,7 @@ size_t reserve_trim(void)
     struct reservation *list, *next;
     size_t n_bytes = 0;
 
+    reserve_clean();
     collector_locked(take_all, &list);
     for (; list != NULL; list = next) {
         size_t n = reservation_block_bytes(list);
@@ -246,7 +305,7 @@ size_t reserve_trim(void)
         if (reservation_unmake(list))
             n_bytes += n;
         else
-            reserve_put_back(list);
+            collector_locked(put, list);
     }
     (void)reservation_spare(0); /* few are kept */
     return n_bytes;
@@ -266,6 +325,7 @@ void reserve_trim_if_idle(size_t bytes_live)
 
 void reserve_after_fork_in_child(void)
 {
+    is_cleaning = false;
     rows_after_fork_in_child();
 }
 

@@ -22,8 +22,14 @@ struct reservation *reserve_take(size_t n_bytes, bool traced);
  */
 void reserve_put(struct reservation *reservation);
 
-/* Lock not held.  The same. */
+/*
+ * Lock not held.  The same, whatever is mapped there by now.  If the kernel has no map slot for
+ * making it inaccessible it is put aside, as nobody's, until reserve_clean() succeeds.
+ */
 void reserve_put_back(struct reservation *reservation);
+
+/* Lock not held.  Tries again.  Cheap if there is nothing to do. */
+void reserve_clean(void);
 
 /*
  * Lock held, inside the unreached hook.  Whether a pointer reaches any block of

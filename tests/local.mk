@@ -79,6 +79,7 @@ c_tests = \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
 	tests/failed-closing-changes-nothing \
+	tests/failed-mappings-leave-nothing-behind \
 	tests/failed-releases-are-made-up-for \
 	tests/files-are-mapped-exactly \
 	tests/fixed-addresses-are-honoured-or-refused \
