@@ -145,9 +145,10 @@ void *collector_locked(void *(*fn)(void *), void *arg)
  * are held back.  Other threads' and other warnings go where they went before.
  */
 static _Thread_local unsigned n_own_requests; /* of this thread, nested */
-static _Atomic unsigned n_requests;
-static GC_warn_proc host_warn;
-static GC_oom_func host_oom;
+static unsigned n_requests;                   /* of all; while is_exchanging */
+static atomic_flag is_exchanging = ATOMIC_FLAG_INIT;
+static _Atomic(GC_warn_proc) host_warn;
+static _Atomic(GC_oom_func) host_oom;
 
 #if GC_VERSION_MAJOR > 8 || (GC_VERSION_MAJOR == 8 && GC_VERSION_MINOR >= 3)
 typedef const char *warning;
@@ -185,13 +186,26 @@ static void run_waiting_finalizers(void)
     is_running = false;
 }
 
+/* One at a time: the last to end its requests must not put back what the next relies on. */
+static void begin_exchange(void)
+{
+    while (atomic_flag_test_and_set_explicit(&is_exchanging, memory_order_acquire))
+        os_yield();
+}
+
+static void end_exchange(void)
+{
+    atomic_flag_clear_explicit(&is_exchanging, memory_order_release);
+}
+
 void collector_begin_request(void)
 {
     GC_warn_proc warn;
     GC_oom_func oom;
 
     run_waiting_finalizers();
-    atomic_fetch_add(&n_requests, 1); /* first: nobody takes ours away from now on */
+    begin_exchange();
+    n_requests++;
     warn = GC_get_warn_proc();
     oom = GC_get_oom_fn();
     if (warn != warn_unless_ours) {
@@ -202,19 +216,20 @@ void collector_begin_request(void)
         host_oom = oom;
         GC_set_oom_fn(oom_unless_ours);
     }
+    end_exchange();
     n_own_requests++;
 }
 
 void collector_end_request(void)
 {
     n_own_requests--;
-    if (atomic_fetch_sub(&n_requests, 1) != 1)
-        return;
+    begin_exchange();
     /* Unless the host has set its own meanwhile. */
-    if (GC_get_warn_proc() == warn_unless_ours)
+    if (--n_requests == 0 && GC_get_warn_proc() == warn_unless_ours)
         GC_set_warn_proc(host_warn);
-    if (GC_get_oom_fn() == oom_unless_ours)
+    if (n_requests == 0 && GC_get_oom_fn() == oom_unless_ours)
         GC_set_oom_fn(host_oom);
+    end_exchange();
 }
 
 void *collector_new_block(size_t n_bytes, bool traced)
@@ -325,6 +340,8 @@ void collector_pause(bool pause)
 
 void collector_after_fork_in_child(void)
 {
+    n_requests = n_own_requests;
+    end_exchange();
     while (atomic_load(&n_pauses) > n_own_pauses) {
         GC_enable();
         atomic_fetch_sub(&n_pauses, 1);

@@ -54,7 +54,7 @@ static timer_t start_timer(void)
     struct sigaction action = { .sa_handler = leave_by_jump };
     struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1 };
     struct itimerspec fast = { { 0, 1000000 }, { 0, 1000000 } };
-    timer_t timer;
+    timer_t timer = 0;
 
 #ifdef sigev_notify_thread_id
     event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
