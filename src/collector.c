@@ -312,14 +312,75 @@ size_t collector_free_bytes(void)
     return GC_get_free_bytes();
 }
 
+/*
+ * bdwgc grows its heap by what is asked for and heap / divisor: more than our blocks need, and
+ * the host would use it up before it collects again.  So the divisor is this while we pause.
+ */
+#define EXACTLY ((GC_word)1 << (sizeof(GC_word) > 4 ? 24 : 18)) /* times a block: no overflow */
+
+static struct {
+    unsigned n; /* nested, of all threads */
+    GC_word divisor;
+} set_aside; /* lock */
+
+static bool is_set_aside(void)
+{
+    return set_aside.n > 0 && GC_get_free_space_divisor() == EXACTLY;
+}
+
+static void *begin_exactly(void *arg)
+{
+    if (set_aside.n++ == 0) {
+        set_aside.divisor = GC_get_free_space_divisor();
+        GC_set_free_space_divisor(EXACTLY);
+    }
+    return arg;
+}
+
+static void *end_exactly(void *arg)
+{
+    if (set_aside.n == 1 && is_set_aside()) /* else the host has set its own meanwhile */
+        GC_set_free_space_divisor(set_aside.divisor);
+    set_aside.n--;
+    return arg;
+}
+
+static void *read_divisor(void *arg)
+{
+    *(GC_word *)arg = is_set_aside() ? set_aside.divisor : GC_get_free_space_divisor();
+    return NULL;
+}
+
+static void *write_divisor(void *arg)
+{
+    if (is_set_aside())
+        set_aside.divisor = *(GC_word *)arg;
+    else
+        GC_set_free_space_divisor(*(GC_word *)arg);
+    return NULL;
+}
+
 size_t collector_divisor(void)
 {
-    return (size_t)GC_get_free_space_divisor();
+    GC_word divisor;
+
+    collector_locked(read_divisor, &divisor);
+    return (size_t)divisor;
 }
 
 void collector_set_divisor(size_t divisor)
 {
-    GC_set_free_space_divisor((GC_word)divisor);
+    collector_locked(write_divisor, &(GC_word){ divisor < EXACTLY ? divisor : EXACTLY - 1 });
+}
+
+size_t collector_least_allocated(void)
+{
+    return GC_get_min_bytes_allocd();
+}
+
+void collector_set_least_allocated(size_t n_bytes)
+{
+    GC_set_min_bytes_allocd(n_bytes);
 }
 
 static atomic_uint n_pauses; /* of all threads */
@@ -331,7 +392,9 @@ void collector_pause(bool pause)
         atomic_fetch_add(&n_pauses, 1);
         n_own_pauses++;
         GC_disable();
+        collector_locked(begin_exactly, NULL);
     } else {
+        collector_locked(end_exactly, NULL);
         GC_enable();
         n_own_pauses--;
         atomic_fetch_sub(&n_pauses, 1);
@@ -343,6 +406,7 @@ void collector_after_fork_in_child(void)
     n_requests = n_own_requests;
     end_exchange();
     while (atomic_load(&n_pauses) > n_own_pauses) {
+        collector_locked(end_exactly, NULL);
         GC_enable();
         atomic_fetch_sub(&n_pauses, 1);
     }

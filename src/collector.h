@@ -112,7 +112,14 @@ void collector_walk(struct collector_usage *usage);
 size_t collector_divisor(void);
 void collector_set_divisor(size_t divisor);
 
-/* No collections until it is called with false as often. */
+/* GC_min_bytes_allocd: what is allocated at least between two collections. */
+size_t collector_least_allocated(void);
+void collector_set_least_allocated(size_t n_bytes);
+
+/*
+ * Until it is called with false as often: no collections, and the heap grows by no more than
+ * what is asked for.
+ */
 void collector_pause(bool pause);
 
 /* In a forked child: ends the pauses of threads that are not here. */

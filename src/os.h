@@ -184,6 +184,9 @@ int os_residency(void *at, size_t n_pages, unsigned char *resident);
  * mappings made meanwhile go there, and so not between the large ones.  NULL: no gap.
  */
 void *os_open_gap(size_t n_bytes);
+
+/* The same with a page right below an address: what is mapped next does not end there. */
+void *os_open_gap_below(void *address);
 void os_close_gap(void *gap);
 
 /* Pages next to each other. */

@@ -459,6 +459,21 @@ void *os_open_gap(size_t n_bytes)
     return gap;
 }
 
+void *os_open_gap_below(void *address)
+{
+    size_t page = os_page_size();
+    int saved_errno = errno;
+    char *wanted = (char *)address - page;
+    void *gap = mmap(wanted, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (gap != MAP_FAILED && gap != wanted) {
+        (void)munmap(gap, page);
+        gap = MAP_FAILED;
+    }
+    errno = saved_errno;
+    return gap == MAP_FAILED ? NULL : gap;
+}
+
 void os_close_gap(void *gap)
 {
     if (gap != NULL)

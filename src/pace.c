@@ -123,76 +123,133 @@ bool pace_is_due(const struct pace_live *live)
 /* ---- the host's rhythm ------------------------------------------------------ */
 
 /*
- * bdwgc collects once  scan / divisor  bytes have been allocated, where (alloc.c)
+ * bdwgc (alloc.c) collects, rather than take more of its heap, once
  *
- *     scan = 2 * composite + atomic / 4 + static data + 2 * stacks
+ *     scan / divisor,   scan = 2 * composite + atomic / 4 + static data + 2 * stacks
  *
- * in bytes in use.  Our blocks are atomic: with them it is scan + ours / 4.  So the same
- * rhythm needs the divisor times (scan + ours / 4) / scan.  The host's scan is not to be
- * had from bdwgc; walking the objects that its last collection marked tells.  That takes a
- * fraction of a collection's time, so it is done for every eighth, or when the bytes in use
- * have changed by a quarter; in between it is scaled with them.
+ * bytes have been allocated, but not before GC_set_min_bytes_allocd(); and grows its heap by
+ * heap / divisor.  Our blocks are atomic, so with them it is scan + ours / 4, and heap + ours.
+ * The divisor is made large enough for the host's share of both, and what becomes too small by
+ * that is put right by the minimum.  The host's scan is not to be had from bdwgc; walking the
+ * objects that its last collection marked tells.  That takes a fraction of a collection's
+ * time, so it is done for every eighth, or when the bytes in use have changed by a quarter; in
+ * between it is scaled with them.
  */
 #define WALK_EVERY 8u
-#define TOO_LITTLE ((size_t)4 << 20)
 #define STACKS ((size_t)64 << 10) /* a guess: twice a shallow stack, for a few threads */
+
+/*
+ * A heap that the host has had from its start (GC_INITIAL_HEAP_SIZE, GC_expand_hp) is used up
+ * before it is collected.  bdwgc knows by its size, and with ours it looks used up.
+ */
+#define PRESET_HEAP ((size_t)4 << 20) /* no heap grows to that with so few collections: */
+#define PRESET_CYCLES 2u
+
+struct rhythm {
+    size_t divisor, least; /* GC_set_free_space_divisor, GC_set_min_bytes_allocd */
+};
 
 static atomic_size_t last_bytes_ours;
 static atomic_flag is_busy = ATOMIC_FLAG_INIT;
-static size_t host_divisor;               /* as the host has set it; 0: not corrected */
-static size_t our_divisor;                /* what we set */
-static unsigned long walked_at;           /* collection; 0: never */
-static size_t walked_scan, walked_in_use; /* then */
+static struct rhythm host;      /* as the host has set it; divisor 0: not corrected */
+static struct rhythm ours;      /* what we set */
+static size_t preset_heap;      /* 0: none */
+static unsigned long walked_at; /* collection; 0: never */
+static size_t walked_heap;      /* in use then, whole blocks */
 
-static size_t host_scan(size_t in_use)
+/* What the host's live objects are, and what they weigh. */
+static struct live {
+    size_t bytes, scan;
+} walked;
+
+static struct live scaled(size_t heap_in_use)
+{
+    double factor = walked_heap > 0 ? (double)heap_in_use / (double)walked_heap : 0;
+
+    /* Nothing was marked yet: take it for composite. */
+    if (walked.scan == 0)
+        return (struct live){ heap_in_use, 2 * heap_in_use };
+    return (struct live){ (size_t)((double)walked.bytes * factor),
+                          (size_t)((double)walked.scan * factor) };
+}
+
+static struct live host_live(size_t heap_in_use)
 {
     unsigned long cycle = collector_cycle();
 
-    if (cycle != walked_at && (cycle - walked_at >= WALK_EVERY || in_use / 5 > walked_in_use / 4 ||
-                               in_use / 3 < walked_in_use / 4)) {
+    if (cycle != walked_at &&
+        (cycle - walked_at >= WALK_EVERY || heap_in_use / 5 > walked_heap / 4 ||
+         heap_in_use / 3 < walked_heap / 4)) {
         struct collector_usage usage;
 
         collector_walk(&usage);
         walked_at = cycle;
-        walked_scan = 2 * usage.composite + usage.atomic / 4;
-        walked_in_use = in_use;
+        walked_heap = heap_in_use;
+        walked =
+            (struct live){ usage.composite + usage.atomic, 2 * usage.composite + usage.atomic / 4 };
     }
-    /* Nothing was marked yet: take it for composite. */
-    if (walked_in_use == 0 || walked_scan == 0)
-        return 2 * in_use;
-    return (size_t)((double)walked_scan / (double)walked_in_use * (double)in_use);
+    return scaled(heap_in_use);
 }
 
-static size_t corrected(size_t bytes_ours, size_t in_use)
+static size_t max(size_t a, size_t b)
 {
-    double scan;
+    return a > b ? a : b;
+}
 
-    /* Too little to matter, even if the host's heap were all atomic; or little garbage more,
-       where a young host that collected more often would settle for a smaller heap. */
-    if (bytes_ours / 16 < in_use / 16 / 16 || bytes_ours <= TOO_LITTLE)
-        return host_divisor;
-    scan = (double)(host_scan(in_use) + os_static_data_bytes() + STACKS);
-    return (size_t)((double)host_divisor * (1 + (double)bytes_ours / 4 / scan) + 0.5);
+static struct rhythm corrected(size_t bytes_ours)
+{
+    size_t heap = collector_heap_bytes(), in_use, used_up, least;
+    struct live live;
+    double scan, by_scan, by_heap;
+
+    heap -= min(heap, bytes_ours);
+    in_use = heap - min(heap, collector_free_bytes()); /* or was, until it is swept */
+    if (bytes_ours < in_use / 16)                      /* not worth a walk */
+        return host;
+    live = host_live(in_use);
+    scan = (double)(live.scan + os_static_data_bytes() + STACKS);
+    by_scan = (double)bytes_ours / 4 / scan;
+    by_heap = (double)bytes_ours / (double)(heap + 1);
+    least = (size_t)scan / host.divisor / (collector_is_incremental() ? 2 : 1);
+    /* New objects fill some of what is free in blocks, and leave some of others: about half,
+       and a little less, as a heap that grows before it is collected stays larger. */
+    used_up = min(preset_heap, (live.bytes + in_use) / 2);
+    least = max(least, (preset_heap - used_up) / 16 * 15);
+    return (struct rhythm){
+        .divisor =
+            (size_t)((double)host.divisor * (1 + (by_scan > by_heap ? by_scan : by_heap)) + 0.5),
+        .least = max(least, host.least),
+    };
+}
+
+void pace_start(void)
+{
+    size_t heap = collector_heap_bytes();
+
+    if (heap >= PRESET_HEAP && collector_cycle() <= PRESET_CYCLES)
+        preset_heap = heap;
 }
 
 void pace_host(size_t bytes_ours)
 {
-    size_t divisor = collector_divisor(), used;
+    struct rhythm now = { collector_divisor(), collector_least_allocated() };
 
     atomic_store_explicit(&last_bytes_ours, bytes_ours, memory_order_relaxed);
     /* One at a time is enough: the others' news will be part of the next round. */
-    if ((bytes_ours == 0 && host_divisor == 0) || atomic_flag_test_and_set(&is_busy))
+    if ((bytes_ours == 0 && host.divisor == 0) || atomic_flag_test_and_set(&is_busy))
         return;
-    if (host_divisor == 0 || divisor != our_divisor)
-        host_divisor = divisor;    /* the host has changed its mind */
-    used = collector_heap_bytes(); /* or was used, until it is swept */
-    used -= min(used, collector_free_bytes());
-    used -= min(used, bytes_ours);
-    our_divisor = bytes_ours == 0 ? host_divisor : corrected(bytes_ours, used);
-    if (our_divisor != divisor)
-        collector_set_divisor(our_divisor);
+    /* The host may have changed its mind. */
+    if (host.divisor == 0 || now.divisor != ours.divisor)
+        host.divisor = now.divisor;
+    if (host.least == 0 || now.least != ours.least)
+        host.least = now.least;
+    ours = bytes_ours == 0 ? host : corrected(bytes_ours);
+    if (ours.divisor != now.divisor)
+        collector_set_divisor(ours.divisor);
+    if (ours.least != now.least)
+        collector_set_least_allocated(ours.least);
     if (bytes_ours == 0)
-        host_divisor = 0;
+        host = (struct rhythm){ 0, 0 };
     atomic_flag_clear(&is_busy);
 }
 

@@ -42,9 +42,12 @@ void pace_unmapped(size_t bytes, size_t bytes_charged);
 /* Lock held.  Whether we should collect before mapping more. */
 bool pace_is_due(const struct pace_live *live);
 
+/* Before anything is mapped. */
+void pace_start(void);
+
 /*
- * Lock not held.  Corrects the host's divisor for so many bytes of its heap that are ours;
- * 0: puts back its own.  Call when the number changes and after each collection.
+ * Lock not held.  Corrects the host's divisor, and the least that it allocates between two
+ * collections, for so many bytes of its heap that are ours; 0: puts back its own.  Call when the number changes and after each collection.
  */
 void pace_host(size_t bytes_ours);
 

@@ -309,6 +309,7 @@ static void start_once(void)
 
     region_catch_faults();
     collector_start(&hooks);
+    pace_start();
     (void)os_on_fork_in_child(after_fork_in_child);
     trace_start(region_get_stats);
 }

@@ -88,7 +88,7 @@ void reserve_put(struct reservation *reservation)
     struct reservation **head = &pools[reservation->traced][reservation->pool];
 
     if (reservation->is_row) {
-        rows_put(reservation);
+        row_pool_put(reservation);
         return;
     }
     n_pooled++;
@@ -131,7 +131,7 @@ static void *take_row(void *arg)
 {
     struct wish *wish = arg;
 
-    wish->found = rows_take(wish->n_bytes, wish->traced);
+    wish->found = row_pool_take(wish->n_bytes, wish->traced);
     return NULL;
 }
 
@@ -151,6 +151,7 @@ static size_t blocks_per_batch(size_t n_bytes)
 /* Fresh blocks, neighbours if possible.  How many there are. */
 static unsigned new_blocks(void **blocks, size_t n, size_t n_bytes, bool traced)
 {
+    size_t free_before = collector_free_bytes();
     unsigned n_got = 0;
 
     /* bdwgc counts an eighth of each block as garbage to come: collecting is our affair. */
@@ -160,6 +161,8 @@ static unsigned new_blocks(void **blocks, size_t n, size_t n_bytes, bool traced)
         collector_free_block(collector_new_block(n * n_bytes, traced));
     while (n_got < n && (blocks[n_got] = collector_new_block(n_bytes, traced)) != NULL)
         n_got++;
+    if (n_bytes >= ROW_BLOCK)
+        rows_claim_rest(free_before, traced);
     collector_pause(false);
     return n_got;
 }
@@ -218,7 +221,7 @@ static void *take_all(void *arg)
             n_pooled--;
         }
     }
-    rows_take_all(list);
+    row_pool_take_all(list);
     return NULL;
 }
 
@@ -412,6 +415,6 @@ void reserve_find_part(const struct reservation *reservation, const void *block,
 
 struct reserve_stats reserve_get_stats(void)
 {
-    return (struct reserve_stats){ .n_pooled = n_pooled + rows_count(),
+    return (struct reserve_stats){ .n_pooled = n_pooled + row_pool_count(),
                                    .bytes_reserved = reservation_total_bytes() };
 }

@@ -1,5 +1,5 @@
 /*
- * rows: the pool of rows, and how to get long ones.
+ * rows: how to get long rows.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -25,19 +25,9 @@
 #include "collector.h"
 #include "os.h"
 
-static struct reservation *rows[2]; /* [traced], by address */
-static size_t n_rows;
-
 /* One thread at a time: two would take each other's free stretches. */
 static atomic_bool is_extending;
 static _Thread_local bool it_is_me;
-
-/* A hole wider than this is no black-listed page but somebody else's memory. */
-#define WIDEST_HOLE ((size_t)64 << 20)
-
-/* What must be free behind a hole so that bdwgc places the bridge: more than the 16 MiB
-   which GC_black_list_spacing is at most. */
-#define BANK (2 * ROW_BLOCK)
 
 /* Room for holes near the ends of new memory, which cannot be bridged.  Short rows mostly
    fit between holes as it is: they get it at the second try. */
@@ -52,77 +42,10 @@ static _Thread_local bool it_is_me;
 #define GROW_AHEAD_MOST ((size_t)1 << 30)
 #define MOST_PIECES 40u
 
+#define MOST_PAGES_BELOW 64u
+
 #define MOST_BRIDGES 256u /* 64 GiB have 64 holes */
 #define MOST_FAILURES 3u
-
-static unsigned char *block_end(const struct reservation *row)
-{
-    return (unsigned char *)reservation_block(row) + reservation_block_bytes(row);
-}
-
-/* ---- the pool; lock held --------------------------------------------------- */
-
-static bool are_neighbours(const struct reservation *left, const struct reservation *right)
-{
-    return block_end(left) == reservation_block(right);
-}
-
-void rows_put(struct reservation *row)
-{
-    struct reservation **at = &rows[row->traced], **before = NULL;
-
-    while (*at != NULL && reservation_block(*at) < reservation_block(row)) {
-        before = at;
-        at = &(*at)->next;
-    }
-    row->user = NULL;
-    row->next = *at;
-    *at = row;
-    n_rows++;
-    if (row->next != NULL && are_neighbours(row, row->next)) {
-        *at = reservation_join(row, row->next);
-        n_rows--;
-    }
-    if (before != NULL && are_neighbours(*before, *at)) {
-        *before = reservation_join(*before, *at);
-        n_rows--;
-    }
-}
-
-/* Takes the first blocks, n_bytes or more, off a pooled row. */
-static struct reservation *take_front(struct reservation **at, size_t n_bytes)
-{
-    struct reservation *row = *at, *part = reservation_cut(row, n_bytes);
-
-    if (part == row) {
-        *at = row->next;
-        n_rows--;
-    }
-    return part;
-}
-
-struct reservation *rows_take(size_t n_bytes, bool traced)
-{
-    for (struct reservation **at = &rows[traced]; *at != NULL; at = &(*at)->next)
-        if ((*at)->n_bytes >= n_bytes)
-            return take_front(at, n_bytes);
-    return NULL;
-}
-
-void rows_take_all(struct reservation **list)
-{
-    for (unsigned traced = 0; traced < 2; traced++)
-        for (struct reservation *row; (row = rows[traced]) != NULL; *list = row) {
-            rows[traced] = row->next;
-            row->next = *list;
-        }
-    n_rows = 0;
-}
-
-size_t rows_count(void)
-{
-    return n_rows;
-}
 
 /* ---- new blocks; lock not held ---------------------------------------------- */
 
@@ -137,6 +60,42 @@ static const struct reservation *like(bool traced)
                                                { .is_row = true, .traced = true } };
 
     return &row[traced];
+}
+
+/*
+ * That word after our own growing: the start of what we got just before, a row's perhaps.  So
+ * what need not be joined to what there is has a gap above it.
+ */
+static void *gap_below_newest; /* is_extending */
+
+static void keep_apart(void *newest)
+{
+    unsigned char *below = newest;
+
+    collector_locked(row_pool_set_newest, newest);
+    os_close_gap(gap_below_newest);
+    /* The first pages of new memory may be black-listed, and lie below the block then. */
+    for (unsigned i = 0; i < MOST_PAGES_BELOW && collector_owns(below - 1); i++)
+        below -= COLLECTOR_BLOCK_ALIGNMENT;
+    gap_below_newest = os_open_gap_below(below);
+}
+
+static void end_keeping_apart(void)
+{
+    os_close_gap(gap_below_newest);
+    gap_below_newest = NULL;
+}
+
+/* A new block, and whether the heap had to grow for it. */
+static void *new_block(size_t n_bytes, bool traced, bool *has_grown)
+{
+    size_t heap_bytes = collector_heap_bytes();
+    void *block = collector_new_block(n_bytes, traced);
+
+    *has_grown = collector_heap_bytes() != heap_bytes;
+    if (*has_grown && block != NULL && it_is_me)
+        keep_apart(block);
+    return block;
 }
 
 /* n_bytes more of free heap, in one stretch if possible. */
@@ -161,6 +120,12 @@ static void grow_heap(size_t n_bytes)
         n++;
         n_bytes -= piece;
     }
+    if (n > 0)
+        keep_apart(pieces[n - 1]);
+    /* More than is free, so that it is new: the last piece must not end where another begins. */
+    if (n > 1 && n < MOST_PIECES &&
+        (pieces[n] = collector_new_block(collector_free_bytes() + ROW_BLOCK, false)) != NULL)
+        keep_apart(pieces[n++]);
     while (n > 0)
         collector_free_block(pieces[--n]);
     collector_forget(pieces, MOST_PIECES);
@@ -168,49 +133,49 @@ static void grow_heap(size_t n_bytes)
 }
 
 /* One new block into the pool; where it is, or NULL. */
-static void *claim_block(size_t n_bytes, bool traced)
+static void *claim_block(size_t n_bytes, bool traced, bool *has_grown)
 {
-    void *block = collector_new_block(n_bytes, traced);
+    void *block = new_block(n_bytes, traced, has_grown);
     uintptr_t hidden = ~(uintptr_t)block;
 
-    return block != NULL && reservation_make(&block, 1, like(traced), rows_put) ? (void *)~hidden
-                                                                                : NULL;
+    return block != NULL && reservation_make(&block, 1, like(traced), row_pool_put)
+               ? (void *)~hidden
+               : NULL;
 }
 
-/*
- * What growing has left over, in smaller blocks, until no more is free than was before:
- * bdwgc would let the host use it up before it collects again.
- */
-static void claim_rest(size_t free_before, bool traced)
+void rows_claim_rest(size_t free_before, bool traced)
 {
-    size_t heap_bytes = collector_heap_bytes();
+    bool has_grown;
 
+    /* Each size once more than there is room for it, at worst. */
     for (size_t n_bytes = ROW_BLOCK / 4; n_bytes >= ROW_BLOCK / 64; n_bytes /= 4)
-        while (collector_free_bytes() >= free_before + n_bytes &&
-               collector_heap_bytes() == heap_bytes)
-            if (claim_block(n_bytes, traced) == NULL)
+        do {
+            has_grown = true;
+            if (collector_free_bytes() >= free_before + n_bytes &&
+                claim_block(n_bytes, traced, &has_grown) == NULL)
                 return;
+        } while (!has_grown);
 }
 
 /*
- * All free stretches of the heap that are long enough, in blocks of ROW_BLOCK bytes into
- * the pool: a bridge is placed where we want it only if there is no other place for it.
+ * Free stretches of the heap that are long enough, in blocks of ROW_BLOCK bytes into the pool,
+ * until no more than so much is free.
  */
-static bool claim_all(size_t n_most, bool traced)
+static bool claim_down_to(size_t free_bytes, bool traced)
 {
-    size_t heap_bytes = collector_heap_bytes();
-    bool any = false;
+    bool any = false, has_grown = false;
 
     /* When the heap grows, nothing was left. */
-    while (n_most-- > 0 && collector_heap_bytes() == heap_bytes) {
+    while (!has_grown && collector_free_bytes() >= free_bytes + ROW_BLOCK) {
         void *blocks[RESERVATION_BATCH]; /* on the stack: in sight of the collector */
         unsigned n = 0;
 
         memset(blocks, 0, sizeof blocks);
-        while (n < RESERVATION_BATCH && collector_heap_bytes() == heap_bytes &&
-               (blocks[n] = collector_new_block(ROW_BLOCK, traced)) != NULL)
+        while (n < RESERVATION_BATCH && !has_grown &&
+               collector_free_bytes() >= free_bytes + ROW_BLOCK &&
+               (blocks[n] = new_block(ROW_BLOCK, traced, &has_grown)) != NULL)
             n++;
-        if (n == 0 || !reservation_make(blocks, n, like(traced), rows_put))
+        if (n == 0 || !reservation_make(blocks, n, like(traced), row_pool_put))
             break;
         any = true;
     }
@@ -219,169 +184,85 @@ static bool claim_all(size_t n_most, bool traced)
 
 /* ---- bridges ------------------------------------------------------------------ */
 
-struct hole {
-    bool traced;
-    uintptr_t hidden_behind; /* look at addresses above this one */
-    /* found: */
-    struct reservation *freed; /* list: banks, and all rows between them */
-    unsigned char *left, *right_bank, *end;
-};
-
-/* The same with the last blocks; about n_bytes of them. */
-static struct reservation *take_back(struct reservation **at, size_t n_bytes)
-{
-    struct reservation *row = *at, *front;
-    size_t n_all = reservation_block_bytes(row);
-    size_t n_front = n_all > n_bytes ? n_all - n_bytes : 0;
-
-    if (n_front < 2 * ROW_BLOCK)
-        return take_front(at, row->n_bytes);
-    front = reservation_cut(row, n_front - ROW_BLOCK);
-    if (front == NULL)
-        return NULL;
-    if (front == row) {
-        *at = row->next;
-        n_rows--;
-    } else {
-        front->next = row->next;
-        *at = front;
-    }
-    return row;
-}
-
-static void *find_hole(void *arg)
-{
-    struct hole *hole = arg;
-
-    for (struct reservation **at = &rows[hole->traced]; *at != NULL; at = &(*at)->next) {
-        struct reservation *left = *at, **right = &left->next, *bank;
-        unsigned char *after = block_end(left);
-
-        if ((uintptr_t)after <= ~hole->hidden_behind || left->n_bytes < 2 * BANK)
-            continue;
-        /* Rows too short for a bank belong to the hole. */
-        while (*right != NULL && (*right)->n_bytes < BANK &&
-               (size_t)((unsigned char *)reservation_block(*right) - after) <= WIDEST_HOLE)
-            right = &(*right)->next;
-        if (*right == NULL ||
-            (size_t)((unsigned char *)reservation_block(*right) - after) > WIDEST_HOLE)
-            continue;
-        hole->hidden_behind = ~(uintptr_t)after;
-        hole->right_bank = reservation_block(*right);
-        bank = take_front(right, BANK);
-        if (bank == NULL)
-            return NULL;
-        hole->end = block_end(bank);
-        bank->next = NULL;
-        hole->freed = bank;
-        while (left->next != NULL && reservation_block(left->next) < (void *)hole->right_bank) {
-            struct reservation *between = left->next;
-
-            left->next = between->next;
-            n_rows--;
-            between->next = hole->freed;
-            hole->freed = between;
-        }
-        /* Longer than the bank on the right, so that only the bridge has no clean place. */
-        bank = take_back(at, (size_t)(hole->end - hole->right_bank) + ROW_BLOCK);
-        if (bank != NULL) {
-            hole->left = reservation_block(bank);
-            bank->next = hole->freed;
-            hole->freed = bank;
-        }
-        return hole;
-    }
-    return NULL;
-}
-
-static void *put_all(void *arg)
-{
-    for (struct reservation *row = arg, *next; row != NULL; row = next) {
-        next = row->next;
-        rows_put(row);
-    }
-    return NULL;
-}
-
-static bool bridge(struct hole *hole)
+static bool bridge(struct row_hole *hole)
 {
     struct reservation *row = hole->freed;
     unsigned char *at;
+    bool has_grown;
 
     while (row != NULL) {
         struct reservation *next = row->next;
 
         if (hole->left == NULL || !reservation_unmake(row)) {
-            collector_locked(put_all, row);
+            collector_locked(row_pool_put_all, row);
             return false;
         }
         row = next;
     }
     /* Each has to come to lie right behind the one before. */
-    if (claim_block((size_t)(hole->right_bank - hole->left), hole->traced) != hole->left)
+    if (claim_block((size_t)(hole->right_bank - hole->left), hole->traced, &has_grown) !=
+        hole->left)
         return false;
     for (at = hole->right_bank; at < hole->end;) {
         size_t n_bytes = min((size_t)(hole->end - at), ROW_BLOCK);
 
-        if (claim_block(n_bytes, hole->traced) != at)
+        if (claim_block(n_bytes, hole->traced, &has_grown) != at)
             return false;
         at += n_bytes;
     }
     return true;
 }
 
-struct question {
-    size_t n_bytes;
-    bool traced;
-};
-
-static void *is_there_a_row(void *arg)
+static bool bridge_holes(struct row_wish *wanted)
 {
-    struct question *question = arg;
-
-    for (struct reservation *row = rows[question->traced]; row != NULL; row = row->next)
-        if (row->n_bytes >= question->n_bytes)
-            return arg;
-    return NULL;
-}
-
-static bool bridge_holes(size_t n_bytes, bool traced)
-{
-    struct question question = { n_bytes, traced };
-    struct hole hole = { .traced = traced, .hidden_behind = ~(uintptr_t)0 };
+    struct row_hole hole = { .traced = wanted->traced, .hidden_behind = ~(uintptr_t)0 };
     unsigned n_failures = 0;
 
     for (unsigned i = 0; i < MOST_BRIDGES && n_failures < MOST_FAILURES; i++) {
-        if (collector_locked(is_there_a_row, &question) != NULL)
+        if (collector_locked(row_pool_has, wanted) != NULL)
             return true;
         hole.left = NULL;
         hole.freed = NULL;
-        if (!reservation_spare(2) || collector_locked(find_hole, &hole) == NULL)
+        if (!reservation_spare(2) || collector_locked(row_pool_find_hole, &hole) == NULL)
             break;
         n_failures += !bridge(&hole);
     }
-    return collector_locked(is_there_a_row, &question) != NULL;
+    return collector_locked(row_pool_has, wanted) != NULL;
 }
 
-static bool extend(size_t n_bytes, bool traced, unsigned stage)
+/* ---- extending --------------------------------------------------------------- */
+
+static bool grow(struct row_wish *wanted, size_t n_bytes)
 {
-    size_t n_blocks = (n_bytes + reservation_slack() + ROW_BLOCK - 1) / ROW_BLOCK;
-    size_t n_ahead = min(reservation_total_bytes() / 4, GROW_AHEAD_MOST) / ROW_BLOCK;
     size_t free_before = collector_free_bytes();
     bool is_there;
 
-    if (n_blocks == 1)
-        return claim_block(ROW_BLOCK, traced) != NULL;
-    if (stage == 0 && bridge_holes(n_bytes, traced))
+    grow_heap(n_bytes);
+    is_there = claim_down_to(free_before, wanted->traced) &&
+               collector_locked(row_pool_has, wanted) != NULL;
+    /* A bridge is placed where we want it only if there is no other place for it. */
+    if (!is_there) {
+        (void)claim_down_to(0, wanted->traced);
+        is_there = bridge_holes(wanted);
+    }
+    rows_claim_rest(free_before, wanted->traced);
+    return is_there;
+}
+
+static bool extend(struct row_wish *wanted, unsigned stage)
+{
+    size_t n_blocks = (wanted->n_bytes + reservation_slack() + ROW_BLOCK - 1) / ROW_BLOCK;
+    size_t n_ahead = min(reservation_total_bytes() / 4, GROW_AHEAD_MOST) / ROW_BLOCK;
+
+    if (stage == 0 && n_blocks > 1 && bridge_holes(wanted))
         return true;
     if (n_ahead > SPARE_BLOCKS)
         n_blocks += n_ahead;
     else if (stage > 0 || n_blocks > SHORT_ROW)
         n_blocks += SPARE_BLOCKS;
-    grow_heap(n_blocks * ROW_BLOCK);
-    is_there = claim_all(n_blocks, traced) && bridge_holes(n_bytes, traced);
-    claim_rest(free_before, traced);
-    return is_there;
+    else
+        n_blocks++; /* the newest */
+    return grow(wanted, n_blocks * ROW_BLOCK);
 }
 
 bool rows_extend(size_t n_bytes, bool traced, unsigned *stage)
@@ -389,7 +270,7 @@ bool rows_extend(size_t n_bytes, bool traced, unsigned *stage)
     bool worth_it;
 
     /* it_is_me: in a finalizer that one of our own allocations runs. */
-    if (*stage > 1 || it_is_me || !reservation_spare(1))
+    if (*stage > 1 || it_is_me || !reservation_spare(2))
         return false;
     if (atomic_exchange(&is_extending, true)) {
         while (atomic_load(&is_extending))
@@ -399,7 +280,8 @@ bool rows_extend(size_t n_bytes, bool traced, unsigned *stage)
     it_is_me = true;
     /* No collection in between: it would black-list other pages. */
     collector_pause(true);
-    worth_it = extend(n_bytes, traced, (*stage)++);
+    worth_it = extend(&(struct row_wish){ .n_bytes = n_bytes, .traced = traced }, (*stage)++);
+    end_keeping_apart();
     collector_pause(false);
     it_is_me = false;
     atomic_store(&is_extending, false);

@@ -10,30 +10,21 @@
 #ifndef ROWS_H
 #define ROWS_H
 
-#include "reservation.h"
-
-/* 4,096 pages of bdwgc: one hop back from anywhere inside finds the start. */
-#define ROW_BLOCK ((size_t)16 << 20)
-
-/* Lock held.  A row of at least n_bytes, or NULL. */
-struct reservation *rows_take(size_t n_bytes, bool traced);
-
-/* Lock held. */
-void rows_put(struct reservation *row);
+#include "row_pool.h"
 
 /*
  * Lock not held.  Tries to bring about a row of n_bytes: grows the heap, and bridges the
- * holes that black-listed pages leave.  Whether rows_take() is worth another try.
+ * holes that black-listed pages leave.  Whether row_pool_take() is worth another try.
  * *stage counts what was tried for this caller; start with 0.
  */
 bool rows_extend(size_t n_bytes, bool traced, unsigned *stage);
 
-/* Lock held.  Moves all rows to the front of the list. */
-void rows_take_all(struct reservation **list);
+/*
+ * Lock not held, collections paused.  What growing has left over, until no more is free than was
+ * before: bdwgc would let the host use it up before it collects again.
+ */
+void rows_claim_rest(size_t free_before, bool traced);
 
 void rows_after_fork_in_child(void);
-
-/* Lock held. */
-size_t rows_count(void);
 
 #endif

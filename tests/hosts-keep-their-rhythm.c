@@ -25,11 +25,12 @@ static void map_some(void *n_bytes)
 
 struct rhythm {
     off_t n_mapped;
+    size_t preset; /* bytes of heap at its start */
     unsigned long n_collections;
 };
 
 /* In a child, as the collector's heap does not forget. */
-static int live(void *arg)
+static int replace_objects(void *arg)
 {
     struct rhythm *rhythm = arg;
     uint64_t state = 1;
@@ -48,28 +49,63 @@ static int live(void *arg)
     return objects[0] == NULL;
 }
 
-static unsigned long collections_with(off_t n_mapped)
+/* The same from the first byte: a heap that grows to a MB, slowly. */
+static int grow_up(void *arg)
+{
+    struct rhythm *rhythm = arg;
+    uint64_t state = 1;
+    void **objects;
+
+    GC_INIT();
+    if (rhythm->preset > 0)
+        need(GC_expand_hp(rhythm->preset) == 1, "GC_expand_hp");
+    if (rhythm->n_mapped > 0)
+        map_some(&rhythm->n_mapped);
+    rhythm->n_collections = GC_get_gc_no();
+    objects = GC_MALLOC(N_LIVE / 10 * sizeof *objects);
+    for (unsigned i = 0; i < N_OBJECTS / 2; i++)
+        objects[next_random(&state) % (1 + (i / 200 < N_LIVE / 10 ? i / 200 : N_LIVE / 10 - 1))] =
+            GC_MALLOC(64);
+    rhythm->n_collections = GC_get_gc_no() - rhythm->n_collections;
+    return objects[0] == NULL;
+}
+
+static unsigned long collections_with(int (*live)(void *), off_t n_mapped, size_t preset)
 {
     struct rhythm *rhythm =
         mmap(NULL, sizeof *rhythm, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     need(rhythm != MAP_FAILED, "mmap");
     rhythm->n_mapped = n_mapped;
+    rhythm->preset = preset;
     need(run_in_child(live, rhythm) == 0, "child");
     return rhythm->n_collections;
 }
 
 static void rhythm_stays(void)
 {
-    unsigned long without = collections_with(0);
+    unsigned long without = collections_with(replace_objects, 0, 0);
 
     for (off_t n_mapped = 64 * MiB; n_mapped <= (off_t)(4096 * MiB); n_mapped *= 8) {
-        unsigned long with = collections_with(n_mapped);
+        unsigned long with = collections_with(replace_objects, n_mapped, 0);
 
         /* Loose, as a collection more or less hangs on chance; `make bench` measures. */
         ok(with * 2 >= without && with <= without * 2,
            "%lu collections with %lu MiB mapped, %lu without", with, (unsigned long)n_mapped >> 20,
            without);
+    }
+}
+
+static void small_heaps_grow_as_ever(size_t preset)
+{
+    unsigned long without = collections_with(grow_up, 0, preset);
+
+    for (off_t n_mapped = 4 * MiB; n_mapped <= (off_t)(4096 * MiB); n_mapped *= 32) {
+        unsigned long with = collections_with(grow_up, n_mapped, preset);
+
+        ok(with * 4 >= without * 3 && with * 3 <= without * 4,
+           "%lu collections with %lu MiB mapped, %lu without, in a heap that began with %zu MiB",
+           with, (unsigned long)n_mapped >> 20, without, preset >> 20);
     }
 }
 
@@ -83,10 +119,11 @@ static void settings_come_back(void)
 {
     off_t n_bytes = 1024 * MiB;
     GC_word before;
-    size_t heap;
+    size_t least, heap;
 
     GC_INIT();
     before = GC_get_free_space_divisor();
+    least = GC_get_min_bytes_allocd();
     heap = GC_get_heap_size();
     apart(map_some, &n_bytes);
     ok(GC_get_free_space_divisor() > before, "the divisor is corrected while a GiB is mapped");
@@ -103,6 +140,8 @@ static void settings_come_back(void)
         ok(GC_get_free_space_divisor() == 2 * before, "the host has its divisor back");
     else
         ok(true, "the host has its divisor back # SKIP a region was held by accident");
+    ok(stats_now().bytes_reserved > 0 || GC_get_min_bytes_allocd() == least,
+       "and what it allocates at least");
     for (int i = 0; i < 12; i++)
         GC_gcollect();
     ok(GC_get_heap_size() < heap + 64 * MiB, "the heap is as it was, %zu MiB less",
@@ -131,6 +170,8 @@ static void idle_ones_go(void)
 int main(void)
 {
     rhythm_stays();
+    small_heaps_grow_as_ever(0);
+    small_heaps_grow_as_ever(16 * MiB);
     settings_come_back();
     idle_ones_go();
     return done_testing();
