@@ -21,6 +21,7 @@ static __attribute__((noinline)) int touch(volatile unsigned char *at, bool writ
 {
     gcmmap_guard guard;
 
+    memset(&guard, 0xff, sizeof guard);
     if (GCMMAP_TRY(guard)) {
         if (write)
             *at = 1;
@@ -58,7 +59,9 @@ static __attribute__((noinline)) void close_here(gcmmap_region *region)
 static bool describes(const gcmmap_fault *fault, gcmmap_region *region, const unsigned char *data,
                       size_t at, size_t size, int signal, bool write, const char *name)
 {
-    bool right = fault->region == region && fault->address == data + at &&
+    static const gcmmap_fault none;
+    bool right = memcmp(fault->reserved, none.reserved, sizeof none.reserved) == 0 &&
+                 fault->region == region && fault->address == data + at &&
                  fault->offset == (ptrdiff_t)at && fault->size == size && fault->signal == signal &&
                  (fault->is_write == write || fault->is_write == -1) &&
                  strcmp(fault->name, name) == 0 &&
@@ -170,7 +173,8 @@ static void test_protected(unsigned flags, const char *what)
     need(gcmmap_protect(data + page, page, 0) == 0, "protect");
     ok(touch(data + page - 1, false, &fault) == 0 &&
            touch(data + page, false, &fault) == GCMMAP_FAULT_PROTECTED &&
-           describes(&fault, region, data, page, 9 * page, SIGSEGV, false, what),
+           describes(&fault, region, data, page, 9 * page, SIGSEGV, false, what) &&
+           fault.file_offset == 4096 + (int64_t)page && fault.file_size == -1,
        "%s: a load where access was taken away", what);
     close_here(region);
     ok(touch(data + 3, false, &fault) == GCMMAP_FAULT_CLOSED &&
@@ -477,6 +481,120 @@ static void test_child(void)
        "which does not get a region");
 }
 
+/* ---- what no guard is for --------------------------------------------------------------- */
+
+#define CAUGHT 2 /* exit status */
+
+static gcmmap_region *volatile closed_region; /* the handle keeps it */
+
+static unsigned char *closed_bytes(void)
+{
+    /* Outside the heap, where the collector makes nothing readable. */
+    gcmmap_region *region = map_here(-1, 0, page, GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE, "closed");
+    unsigned char *data = gcmmap_data(region);
+
+    closed_region = region;
+    close_here(region);
+    return data;
+}
+
+/* Static: what is left of it is the same as while it was entered. */
+static int die_when_left(void *closed)
+{
+    static gcmmap_guard guard;
+
+    if (GCMMAP_TRY(guard)) {
+        gcmmap_guard_leave(&guard);
+        sink = *(volatile unsigned char *)closed;
+    }
+    return CAUGHT;
+}
+
+static int die_when_overwritten(void *closed)
+{
+    static gcmmap_guard guard;
+
+    if (GCMMAP_TRY(guard)) {
+        guard.check++; /* as if its frame was gone */
+        sink = *(volatile unsigned char *)closed;
+    }
+    return CAUGHT;
+}
+
+static int leave_past_overwritten(void *closed)
+{
+    static gcmmap_guard outer, inner;
+
+    (void)closed;
+    if (GCMMAP_TRY(outer) && GCMMAP_TRY(inner)) {
+        memset(&inner, 0x5a, sizeof inner);
+        gcmmap_guard_leave(&outer);
+        return 0;
+    }
+    return CAUGHT;
+}
+
+static int die_after_try(void *closed)
+{
+    need(gcmmap_try(do_nothing, NULL, NULL) == 0, "gcmmap_try");
+    sink = *(volatile unsigned char *)closed;
+    return CAUGHT;
+}
+
+/* Looks like a fault there, and is none: si_code tells. */
+static void send_to_self(int signal, void *address)
+{
+    siginfo_t info = { .si_signo = signal, .si_code = SI_QUEUE };
+
+    info.si_addr = address;
+    need(syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), signal, &info) == 0,
+         "rt_tgsigqueueinfo");
+}
+
+static int die_when_sent(void *closed)
+{
+    static gcmmap_guard guard;
+
+    if (GCMMAP_TRY(guard))
+        send_to_self(SIGSEGV, closed);
+    return CAUGHT;
+}
+
+static int die_when_sent_to_policy(void *lost)
+{
+    static gcmmap_guard guard;
+
+    if (GCMMAP_TRY(guard)) /* the handler is there */
+        gcmmap_guard_leave(&guard);
+    send_to_self(SIGBUS, lost);
+    return CAUGHT;
+}
+
+/* Where the collector protects pages its handler ends the process. */
+static bool dies(int (*fn)(void *), void *arg, int signal)
+{
+    int status = run_in_child(fn, arg);
+
+    return status == -signal || (kernel_cannot_store() && status == -SIGABRT);
+}
+
+static void test_not_caught(void)
+{
+    unsigned char *closed = closed_bytes();
+    int fd = make_file(SEED, SIZE);
+    gcmmap_region *region = map_here(fd, 0, SIZE, GCMMAP_READ | GCMMAP_ZERO_FILL, "lost");
+
+    need(ftruncate(fd, 0) == 0, "truncate");
+    ok(dies(die_when_left, closed, SIGSEGV), "a guard that was left catches nothing");
+    ok(dies(die_when_overwritten, closed, SIGSEGV), "nor one whose frame is gone");
+    ok(run_in_child(leave_past_overwritten, NULL) == 0, "guards are left past such ones");
+    ok(dies(die_after_try, closed, SIGSEGV), "gcmmap_try() leaves its guard");
+    ok(dies(die_when_sent, closed, SIGSEGV),
+       "a signal that was sent is not caught, whatever address comes with it");
+    ok(dies(die_when_sent_to_policy, gcmmap_data(region), SIGBUS), "nor answered with zeros");
+    close(fd);
+}
+
 int main(void)
 {
     GC_INIT();
@@ -509,5 +627,6 @@ int main(void)
     test_threads();
     test_other_thread();
     test_child();
+    test_not_caught();
     return done_testing();
 }

@@ -93,12 +93,16 @@ static void *fault_again_and_again(void *closed)
     return NULL;
 }
 
+static gcmmap_region *volatile closed_region; /* the handle keeps it */
+
+/* Outside the heap, where an incremental collector makes nothing readable. */
 static __attribute__((noinline)) unsigned char *closed_bytes(void)
 {
-    gcmmap_region *region = gcmmap_alloc(SIZE, 0);
+    gcmmap_region *region = gcmmap_alloc(SIZE, GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE);
     unsigned char *bytes = gcmmap_data(region);
 
     need(region != NULL && gcmmap_close(region) == 0, "close");
+    closed_region = region;
     return bytes;
 }
 
@@ -110,6 +114,15 @@ static __attribute__((noinline)) void close_one(unsigned i)
     need((i % 2 == 0 ? gcmmap_unmap_now(region) : gcmmap_close(region)) == 0, "close");
     if (i % 100 == 99)
         (void)gcmmap_collect();
+}
+
+/* Those who look for faults in the parent are not here. */
+static int close_in_child(void *arg)
+{
+    (void)arg;
+    set_alarm();
+    close_one(0);
+    return 0;
 }
 
 static int close_among_jumps(void *arg)
@@ -129,6 +142,8 @@ static int close_among_jumps(void *arg)
         need(GC_pthread_create(&threads[i], NULL, fault_again_and_again, closed) == 0, "thread");
     for (unsigned i = 0; i < N_CLOSED || atomic_load(&n_jumps) < 100; i++)
         close_one(i);
+    for (int i = 0; i < 10; i++)
+        need(run_in_child(close_in_child, NULL) == 0, "child");
     atomic_store(&is_over, true);
     for (int i = 0; i < N_FAULTING; i++)
         need(GC_pthread_join(threads[i], NULL) == 0, "join");
