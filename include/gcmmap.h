@@ -587,8 +587,9 @@ gcmmap_region *gcmmap_snapshot(int fd, int64_t offset, size_t size, unsigned fla
  *   EACCES     the mapping does not allow what flags say
  *   EOVERFLOW  size is larger than GCMMAP_SIZE_MAX, and flags lack GCMMAP_BY_HANDLE
  *   ENOMEM, EDQUOT  as for gcmmap_map()
- *   ENOTSUP    the system cannot move pages (only Linux can), or the collector could not
- *              deal with them
+ *   EMFILE, ENFILE   no descriptor left to look at /proc/self/maps
+ *   ENOTSUP    the system cannot move pages (only Linux can) or has no /proc, or the collector
+ *              could not deal with them
  * Threads: any that the collector knows.  No other thread may use the mapping meanwhile, or
  *          map and unmap parts of it.  May collect and run finalizers.
  * Since:   0.1
@@ -1579,6 +1580,7 @@ typedef struct {
  * \return  how many; or -1 with errno set:
  *   EINVAL     pointer is in no region; or found is NULL, or most is too large
  *   ENOMEM     no memory for so many
+ *   EMFILE, ENFILE   no descriptor left to look at threads
  *   ENOTSUP    the host has switched collections off, or gets the collector's events (GC_set_on_
  *              collection_event()) instead of gcmmap; or the system does not tell of threads
  *   ETIMEDOUT  the search took too long.  What was found until then has been told
@@ -1593,7 +1595,7 @@ ssize_t gcmmap_why(const void *pointer, size_t most,
  *
  * \return  0, or -1 with errno set:
  *   EINVAL   to is NULL, or pointer is in no region
- *   ENOMEM, ENOTSUP  as for gcmmap_why()
+ *   ENOMEM, EMFILE, ENFILE, ENOTSUP  as for gcmmap_why()
  *   EIO, ENOSPC, EPIPE ...  from the stream
  * Threads: any that the collector knows.  Collects, runs finalizers.
  * Since:   0.1

@@ -45,22 +45,33 @@ static bool parse(char *line, struct os_mapped *mapped)
     return true;
 }
 
-int os_each_mapping(bool (*fn)(const struct os_mapped *, void *), void *arg)
+/* Whether they were all read, or as many as were wanted. */
+static bool read_lines(FILE *maps, bool (*fn)(const struct os_mapped *, void *), void *arg)
 {
-    int saved_errno = errno;
-    FILE *maps = fopen("/proc/self/maps", "re");
     char *line = NULL;
     size_t room = 0;
     struct os_mapped mapped;
+    bool is_wanted = true;
 
-    while (maps != NULL && getline(&line, &room, maps) > 0)
-        if (parse(line, &mapped) && !fn(&mapped, arg))
-            break;
+    while (is_wanted && getline(&line, &room, maps) > 0)
+        if (parse(line, &mapped))
+            is_wanted = fn(&mapped, arg);
     free(line);
+    return !is_wanted || feof(maps) != 0;
+}
+
+int os_each_mapping(bool (*fn)(const struct os_mapped *, void *), void *arg)
+{
+    int saved_errno = errno, error;
+    FILE *maps = fopen("/proc/self/maps", "re");
+
+    error = maps == NULL ? os_error_of_proc(errno) : 0;
+    if (maps != NULL && !read_lines(maps, fn, arg))
+        error = errno == ENOMEM ? ENOMEM : EIO;
     if (maps != NULL)
         (void)fclose(maps);
     errno = saved_errno;
-    return maps == NULL ? ENOTSUP : 0;
+    return error;
 }
 
 struct description {

@@ -174,14 +174,17 @@ int os_list_threads(struct os_threads **result)
     if (threads == NULL)
         return ENOMEM;
     if (directory == NULL) {
-        threads->error = ENOTSUP;
+        threads->error = os_error_of_proc(errno);
     } else {
         while (threads->error == 0 && (entry = readdir(directory)) != NULL)
             add_thread(threads, strtol(entry->d_name, NULL, 10));
         (void)closedir(directory);
     }
-    if (threads->error == 0 && os_each_mapping(add_stretch, threads) != 0)
-        threads->error = ENOTSUP;
+    if (threads->error == 0) {
+        error = os_each_mapping(add_stretch, threads);
+        if (threads->error == 0)
+            threads->error = error;
+    }
     error = threads->error;
     if (error != 0) {
         os_end_threads(threads);

@@ -6,6 +6,8 @@
 #ifndef OS_LOOK_H
 #define OS_LOOK_H
 
+#include <errno.h>
+
 #include "os.h"
 
 /* Since some moment in the past; to a few milliseconds, and cheap. */
@@ -19,9 +21,15 @@ struct os_mapped {
     const char *path; /* or "" */
 };
 
+/* ENOTSUP: the system does not tell.  Else it is short of what is needed to ask. */
+static inline int os_error_of_proc(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM ? error : ENOTSUP;
+}
+
 /*
- * In the order of addresses.  ENOTSUP: the system does not tell.  Stops where fn returns
- * false.
+ * In the order of addresses.  Stops where fn returns false.  ENOTSUP: the system does not tell;
+ * EMFILE, ENFILE, ENOMEM, EIO: it cannot just now, and some may have been told.
  */
 int os_each_mapping(bool (*fn)(const struct os_mapped *mapped, void *arg), void *arg);
 

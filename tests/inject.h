@@ -24,7 +24,7 @@
     X(mmap) X(munmap) X(mprotect) X(mremap) X(madvise) X(mlock) X(munlock) X(msync) \
     X(mincore) X(open) X(read) X(pread) X(write) X(pwrite) X(pipe) X(fcntl) X(fstat) \
     X(fstatfs) X(ftruncate) X(fallocate) X(lseek) X(memfd_create) X(shm_open) X(shm_unlink) \
-    X(syscall) X(prctl) X(ioctl) X(fopen) X(opendir) X(readlink) X(process_vm_readv) \
+    X(syscall) X(prctl) X(ioctl) X(fopen) X(opendir) X(getline) X(stat) X(readlink) X(process_vm_readv) \
     X(process_vm_writev) X(malloc) X(calloc) X(realloc) X(strdup) X(GC_generic_malloc) \
     X(GC_malloc) X(GC_malloc_atomic) X(GC_malloc_uncollectable)
 /* clang-format on */
@@ -34,14 +34,15 @@ enum injectable {
 #define X(function) AT_##function,
     INJECTABLE(X)
 #undef X
-        N_INJECTABLE
+        N_INJECTABLE,
+    MAP_SLOTS = N_INJECTABLE /* any that takes slots of the kernel's table of mappings */
 };
 
 static const char *const injectable_names[] __attribute__((unused)) = { "nothing",
 #define X(function) #function,
                                                                         INJECTABLE(X)
 #undef X
-};
+                                                                            "map slots" };
 
 /* What is to fail. */
 static struct {
@@ -54,8 +55,8 @@ static struct {
 } injection;
 
 static atomic_bool is_armed;
-static atomic_int n_calls[N_INJECTABLE], n_injected; /* since it was armed */
-static atomic_bool was_called[N_INJECTABLE];         /* ever, while it was armed */
+static atomic_int n_calls[N_INJECTABLE + 1], n_injected; /* since it was armed */
+static atomic_bool was_called[N_INJECTABLE];             /* ever, while it was armed */
 
 static inline void arm(enum injectable function, int error, int nth, bool always)
 {
@@ -63,7 +64,7 @@ static inline void arm(enum injectable function, int error, int nth, bool always
     injection.error = error;
     injection.nth = nth;
     injection.always = always;
-    for (int i = 0; i < N_INJECTABLE; i++)
+    for (int i = 0; i <= N_INJECTABLE; i++)
         atomic_store(&n_calls[i], 0);
     atomic_store(&n_injected, 0);
     atomic_store(&is_armed, true);
@@ -81,6 +82,7 @@ static const int *errors_of(enum injectable function)
     static const int advice[] = { ENOMEM, EINVAL, EAGAIN, 0 }, disk[] = { EIO, EINTR, 0 };
     static const int disk_failure[] = { EIO, 0 };
     static const int space[] = { ENOSPC, EOPNOTSUPP, EINTR, 0 }, none[] = { ENOSYS, EMFILE, 0 };
+    static const int descriptors[] = { EMFILE, ENFILE, 0 };
     static const int file[] = { EMFILE, ENOMEM, 0 }, copy[] = { EPERM, EFAULT, 0 };
     static const int transfer[] = { EINTR, EIO, 0 };
 
@@ -107,12 +109,14 @@ static const int *errors_of(enum injectable function)
     case AT_syscall:
         return none;
     case AT_open:
-    case AT_pipe:
     case AT_fcntl:
     case AT_shm_open:
     case AT_fopen:
     case AT_opendir:
+    case AT_stat:
         return file;
+    case AT_pipe:
+        return descriptors;
     case AT_process_vm_readv:
     case AT_process_vm_writev:
         return copy;
@@ -149,6 +153,12 @@ static bool fails_by_chance(enum injectable function)
     return true;
 }
 
+static bool takes_map_slots(enum injectable function)
+{
+    return function == AT_mmap || function == AT_mprotect || function == AT_mremap ||
+           function == AT_madvise || function == AT_mlock || function == AT_munlock;
+}
+
 static bool fails(enum injectable function)
 {
     int n;
@@ -163,8 +173,13 @@ static bool fails(enum injectable function)
         errno = *errors_of(function);
         return true;
     }
+    if (injection.function == MAP_SLOTS && takes_map_slots(function)) {
+        function = MAP_SLOTS;
+        n = atomic_fetch_add(&n_calls[function], 1) + 1;
+    }
     if (function != injection.function || injection.nth == 0 || n < injection.nth ||
-        (n > injection.nth && !injection.always))
+        (n > injection.nth && !injection.always &&
+         (function != MAP_SLOTS || n > injection.nth + 1)))
         return false;
     atomic_fetch_add(&n_injected, 1);
     errno = injection.error;
@@ -210,6 +225,13 @@ WRAP(ssize_t, write, -1, (int fd, const void *from, size_t n), (fd, from, n))
 WRAP_WITH_OFFSET(ssize_t, pwrite, -1, (int fd, const void *from, size_t n, off_t at),
                  (fd, from, n, at))
 WRAP_WITH_OFFSET(off_t, lseek, -1, (int fd, off_t at, int whence), (fd, at, whence))
+/* glibc's headers may call it by the second name. */
+WRAP(ssize_t, getline, -1, (char **line, size_t *n, FILE *stream), (line, n, stream))
+#ifdef __GLIBC__
+WRAP_AS(__getdelim, ssize_t, getline, -1, (char **line, size_t *n, int end, FILE *stream),
+        (line, n, end, stream))
+#endif
+WRAP_WITH_OFFSET(int, stat, -1, (const char *path, struct stat *status), (path, status))
 WRAP(DIR *, opendir, NULL, (const char *path), (path))
 WRAP(ssize_t, readlink, -1, (const char *path, char *to, size_t n), (path, to, n))
 WRAP(void *, realloc, NULL, (void *old, size_t n), (old, n))

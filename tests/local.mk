@@ -149,12 +149,12 @@ clean-local:
 
 # The library's calls to these can be made to fail: tests/inject.h.
 INJECTABLE = \
-	fallocate64 fcntl64 fopen64 fstat64 fstatfs64 ftruncate64 lseek64 mmap64 open64 pread64 pwrite64 \
+	__getdelim fallocate64 fcntl64 fopen64 fstat64 fstatfs64 ftruncate64 lseek64 mmap64 open64 pread64 pwrite64 stat64 \
 	GC_generic_malloc GC_malloc GC_malloc_atomic GC_malloc_uncollectable calloc \
-	fallocate fcntl fopen fstat fstatfs ftruncate ioctl lseek madvise malloc \
+	fallocate fcntl fopen fstat fstatfs ftruncate getline ioctl lseek madvise malloc \
 	memfd_create mincore mlock mmap mprotect mremap msync munlock munmap open opendir \
 	pipe prctl pread process_vm_readv process_vm_writev pwrite read readlink realloc \
-	shm_open shm_unlink strdup syscall write
+	shm_open shm_unlink stat strdup syscall write
 if OS_LINUX
 c_tests += tests/every-failure-is-told-and-undone \
 	tests/forked-children-unmap-nothing-twice \
@@ -163,7 +163,7 @@ endif
 tests_forked_children_unmap_nothing_twice_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_forked_children_unmap_nothing_twice_LDFLAGS = -Wl,--wrap=munmap
 tests_every_failure_is_told_and_undone_SOURCES = tests/every-failure-is-told-and-undone.c \
-	tests/inject.h tests/failures/mapping.h tests/failures/operations.h \
+	tests/inject.h tests/failures/invariants.h tests/failures/mapping.h tests/failures/operations.h \
 	tests/failures/scenario.h tests/failures/witnesses.h
 tests_every_failure_is_told_and_undone_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_every_failure_is_told_and_undone_LDFLAGS = `for f in $(INJECTABLE); do echo -Wl,--wrap=$$f; done`
@@ -175,7 +175,8 @@ tests_programs_of_calls_hold_the_oracle_SOURCES = \
 	tests/programs-of-calls-hold-the-oracle.c $(program_headers)
 EXTRA_DIST += tests/programs/corpus
 tests_programs_of_calls_survive_shortages_SOURCES = \
-	tests/programs-of-calls-hold-the-oracle.c tests/inject.h $(program_headers)
+	tests/programs-of-calls-hold-the-oracle.c tests/inject.h tests/failures/invariants.h \
+	$(program_headers)
 tests_programs_of_calls_survive_shortages_CPPFLAGS = $(AM_CPPFLAGS) -DGCMMAP_INJECT
 tests_programs_of_calls_survive_shortages_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_programs_of_calls_survive_shortages_LDFLAGS = $(tests_every_failure_is_told_and_undone_LDFLAGS)

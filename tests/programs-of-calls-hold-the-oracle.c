@@ -11,6 +11,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#ifdef GCMMAP_INJECT
+#include "failures/invariants.h" /* before others' names */
+#endif
 #include "programs/slices.h"
 
 #include <dirent.h>
@@ -207,6 +210,8 @@ static void end_program(size_t n_descriptors)
         close(files[i]->fd);
         free(files[i]);
     }
+    if (lost_budget() != NULL)
+        wrong("%s", lost_budget());
     (void)gcmmap_set_budget(&none);
     (void)gcmmap_set_pacing(&(gcmmap_pacing){ 0 });
     for (unsigned round = 0; round < 20; round++) {

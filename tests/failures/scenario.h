@@ -7,13 +7,8 @@
 #ifndef SCENARIO_H
 #define SCENARIO_H
 
-#include "../tap.h"
-
-/* Before names of theirs become global ones here. */
-#include "../../src/collector.h"
-#include "../../src/region_record.h"
-#include "../../src/registry.h"
-#include "../../src/reservation.h"
+/* First: others have names that are global ones here. */
+#include "invariants.h"
 
 #include "../inject.h"
 
@@ -41,6 +36,7 @@ struct scenario {
     bool others_die;          /* and the call may release them */
     bool (*stays)(void);      /* or NULL: after failure, besides what is the same for all */
     enum injectable standing; /* fails all the time, beside what fails */
+    enum injectable tells;    /* when that fails, so does the call */
 };
 
 static bool always_right(void)
