@@ -210,6 +210,16 @@ soak: tests/random-lives-of-regions$(EXEEXT)
 	  $(bench_results)/soak.tsv $(srcdir)/doc/plots/soak.svg
 EXTRA_DIST += tests/soak.sh doc/plots/soak.svg
 
+# All programs again, while calls that the library makes fail: another one in each run.
+INJECT_SECONDS = 1800
+INJECT_TESTS =
+.PHONY: check-injected
+check-injected: libgcmmap.la
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=
+	CC='$(CC)' top_srcdir='$(abs_top_srcdir)' $(SHELL) $(top_srcdir)/tests/check-injected.sh . \
+	  $(INJECT_SECONDS) $(INJECT_TESTS)
+EXTRA_DIST += tests/check-injected.sh tests/injected/shim.c
+
 # Without a shared library of ours, so that it runs where LD_LIBRARY_PATH does not count.
 tests_tracing_tells_what_happens_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 

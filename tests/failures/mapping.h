@@ -175,6 +175,11 @@ static bool take_read_only_snapshot(void)
     return region != NULL;
 }
 
+static bool shows_read_only(void)
+{
+    return shows_all() && fault_of_access(gcmmap_data(region), true) == SIGSEGV;
+}
+
 static bool allocate_guarded(void)
 {
     region = gcmmap_alloc(100000, GCMMAP_GUARDED);
