@@ -12,7 +12,7 @@ GUILE_ENVIRONMENT = GUILE_AUTO_COMPILE=0 GUILE_LOAD_PATH='$(top_srcdir)/bindings
 
 if HAVE_GUILE
 guileextension_LTLIBRARIES = libguile-gcmmap.la
-libguile_gcmmap_la_SOURCES = bindings/guile/guile-gcmmap.c bindings/members.h
+libguile_gcmmap_la_SOURCES = bindings/guile/guile-gcmmap.c bindings/calls.h bindings/members.h
 libguile_gcmmap_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bindings
 libguile_gcmmap_la_CFLAGS = $(AM_CFLAGS) $(GUILE_CFLAGS)
 libguile_gcmmap_la_LIBADD = libgcmmap.la $(GUILE_LIBS) $(BDW_GC_LIBS)
@@ -46,7 +46,7 @@ EXTRA_DIST += bindings/ecl/gcmmap.asd bindings/ecl/gcmmap.lisp.in bindings/ecl/e
 if HAVE_ECL
 ecllibdir = $(libdir)/gcmmap
 ecllib_LTLIBRARIES = libecl-gcmmap.la
-libecl_gcmmap_la_SOURCES = bindings/ecl/ecl-gcmmap.c bindings/members.h
+libecl_gcmmap_la_SOURCES = bindings/ecl/ecl-gcmmap.c bindings/calls.h bindings/members.h
 libecl_gcmmap_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bindings
 # ECL keeps tags in the low bits of its pointers.
 libecl_gcmmap_la_CFLAGS = $(AM_CFLAGS) $(ECL_CFLAGS) -Wno-cast-align

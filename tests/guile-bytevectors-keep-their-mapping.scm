@@ -76,7 +76,8 @@
     (drop-many)
     (ok (collect-until (lambda () (<= (n-maps-of path) 3)))
         "a weak table keeps no mapping")
-    (is (hash-fold (lambda (key value n) (1+ n)) 0 weak-slices) (n-maps-of path)
+    ;; A handle that is held by accident keeps a mapping, but no slice.
+    (ok (<= (hash-fold (lambda (key value n) (1+ n)) 0 weak-slices) (n-maps-of path))
         "and forgets the slices")))
 (with-file 7 n-bytes
   (lambda (path)

@@ -44,6 +44,7 @@
     (let ((before (n-maps-of path)))
       (do ((i 0 (1+ i))) ((= i 2000))
         (call-with-mapped-file path (lambda (bytes) (bytevector-u8-ref bytes 9999))))
-      (is (n-maps-of path) before "early close unmaps at once"))))
+      ;; What was held by accident before may go meanwhile.
+      (ok (<= (n-maps-of path) before) "early close unmaps at once"))))
 
 (finish)

@@ -19,14 +19,13 @@
  * The Lisp side checks types and ranges: numbers that come here are fixnums that are not
  * negative.  Functions return an errno as a fixnum where they do not return what they are for.
  */
+#include "calls.h"
 #include "members.h"
 
 #include <ecl/ecl.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "gcmmap.h"
 
@@ -43,6 +42,9 @@ PUBLIC cl_object gcmmap_ecl_state(cl_object array);
 PUBLIC cl_object gcmmap_ecl_copy(cl_object to, cl_object array, cl_object start);
 PUBLIC cl_object gcmmap_ecl_close(cl_object array);
 PUBLIC cl_object gcmmap_ecl_sync(cl_object array, cl_object flags);
+PUBLIC cl_object gcmmap_ecl_store(cl_object array, cl_object start, cl_object from);
+PUBLIC cl_object gcmmap_ecl_operate(cl_object array, cl_object operation, cl_object argument);
+PUBLIC cl_object gcmmap_ecl_resident(cl_object array);
 PUBLIC cl_object gcmmap_ecl_reason(cl_object error);
 PUBLIC cl_object gcmmap_ecl_collect(void);
 PUBLIC cl_object gcmmap_ecl_statistics(void);
@@ -213,23 +215,6 @@ static char *file_name_of(cl_object string)
     return name;
 }
 
-static gcmmap_region *map_part(const char *name, off_t offset, size_t n_bytes, unsigned flags)
-{
-    bool stores = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
-    gcmmap_region *region;
-    int fd, error;
-
-    /* Without O_NONBLOCK opening a pipe would wait for somebody to write. */
-    fd = open(name, (stores ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return NULL;
-    region = gcmmap_map(fd, offset, n_bytes, flags);
-    error = errno;
-    close(fd);
-    errno = error;
-    return region;
-}
-
 /*
  * ECL's interrupts, which may leave a function for good, wait until gcmmap is done, as they do
  * for the collector itself.
@@ -309,6 +294,7 @@ struct copy {
     uint8_t *to;
     const uint8_t *from;
     size_t n_bytes;
+    const uint8_t *mapped; /* one of the two */
 };
 
 #define BYTES_AT_ONCE 4096u
@@ -317,27 +303,28 @@ struct copy {
 static void copy_bytes(void *argument)
 {
     const struct copy *copy = argument;
-    const uint8_t *from = copy->from;
-    uint8_t *to = copy->to;
+    const uint8_t *mapped = copy->mapped;
+    size_t done = 0;
 
-    for (size_t left = copy->n_bytes, n; left > 0; left -= n, from += n, to += n) {
-        n = BYTES_AT_ONCE - ((uintptr_t)from & (BYTES_AT_ONCE - 1));
+    while (done < copy->n_bytes) {
+        size_t left = copy->n_bytes - done;
+        size_t n = BYTES_AT_ONCE - ((uintptr_t)(mapped + done) & (BYTES_AT_ONCE - 1));
+
         n = n < left ? n : left;
-        memcpy(to, from, n);
+        memcpy(copy->to + done, copy->from + done, n);
+        done += n;
     }
 }
 
-/* Fills a vector of octets; NIL, or what is wrong: (kind offset file-size text). */
-cl_object gcmmap_ecl_copy(cl_object to, cl_object array, cl_object start)
+/* NIL, or what is wrong: (kind offset file-size text). */
+static cl_object guarded_copy(struct copy *copy)
 {
-    struct copy copy = { to->vector.self.b8, array->vector.self.b8 + ecl_fixnum(start),
-                         to->vector.dim };
     gcmmap_fault fault;
     char text[512];
     int result;
 
     ecl_disable_interrupts();
-    result = gcmmap_try(copy_bytes, &copy, &fault);
+    result = gcmmap_try(copy_bytes, copy, &fault);
     ecl_enable_interrupts();
     if (result == 0)
         return ECL_NIL;
@@ -345,6 +332,24 @@ cl_object gcmmap_ecl_copy(cl_object to, cl_object array, cl_object start)
     return cl_list(4, ecl_make_fixnum(fault.kind), ecl_make_fixnum((cl_fixnum)fault.offset),
                    ecl_make_fixnum((cl_fixnum)fault.file_size),
                    ecl_make_simple_base_string(text, -1));
+}
+
+/* Fills a vector of octets. */
+cl_object gcmmap_ecl_copy(cl_object to, cl_object array, cl_object start)
+{
+    const uint8_t *from = array->vector.self.b8 + ecl_fixnum(start);
+    struct copy copy = { to->vector.self.b8, from, to->vector.dim, from };
+
+    return guarded_copy(&copy);
+}
+
+/* Stores all of a vector of octets, for which there is room. */
+cl_object gcmmap_ecl_store(cl_object array, cl_object start, cl_object from)
+{
+    uint8_t *to = array->vector.self.b8 + ecl_fixnum(start);
+    struct copy copy = { to, from->vector.self.b8, from->vector.fillp, to };
+
+    return guarded_copy(&copy);
 }
 
 cl_object gcmmap_ecl_close(cl_object array)
@@ -374,27 +379,36 @@ cl_object gcmmap_ecl_sync(cl_object array, cl_object flags)
     return ecl_make_fixnum(error);
 }
 
+cl_object gcmmap_ecl_operate(cl_object array, cl_object operation, cl_object argument)
+{
+    int error = 0;
+
+    ecl_disable_interrupts();
+    if (operate_on(array->vector.self.b8, array->vector.dim, (enum operation)ecl_fixnum(operation),
+                   (int)ecl_fixnum(argument)) != 0)
+        error = errno;
+    ecl_enable_interrupts();
+    return ecl_make_fixnum(error);
+}
+
+/* Or an errno, negative. */
+cl_object gcmmap_ecl_resident(cl_object array)
+{
+    size_t n_resident = 0;
+    cl_fixnum result;
+
+    ecl_disable_interrupts();
+    if (gcmmap_residency(array->vector.self.b8, array->vector.dim, NULL, 0, &n_resident) == 0)
+        result = (cl_fixnum)n_resident;
+    else
+        result = -errno;
+    ecl_enable_interrupts();
+    return ecl_make_fixnum(result);
+}
+
 cl_object gcmmap_ecl_reason(cl_object error)
 {
-    const char *reason;
-
-    switch (ecl_fixnum(error)) {
-    case ENXIO:
-        reason = "The range does not lie inside the file";
-        break;
-    case ENODEV:
-        reason = "It cannot be mapped";
-        break;
-    case EOVERFLOW:
-        reason = "It is too large to be mapped";
-        break;
-    case ENOMEM:
-        reason = "No address space or map slots left";
-        break;
-    default:
-        reason = strerror((int)ecl_fixnum(error));
-    }
-    return ecl_make_simple_base_string(reason, -1);
+    return ecl_make_simple_base_string(reason_for((int)ecl_fixnum(error)), -1);
 }
 
 cl_object gcmmap_ecl_collect(void)

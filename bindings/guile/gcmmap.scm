@@ -29,7 +29,7 @@
 ;;; A file that another program truncates loses its pages: reading those with Guile's own
 ;;; procedures ends the program with SIGBUS, as everywhere with mmap.  Replace files
 ;;; (rename-file) instead of truncating them; what is mapped then stays what it was.  Where
-;;; that cannot be had: mapped-copy, mapped->string and mapped ports raise system-error with
+;;; that cannot be had: mapped-copy, mapped-ref, mapped->string and mapped ports raise system-error with
 ;;; EFAULT, and say which byte of which file is gone and why.
 ;;;
 ;;; Do not have get-bytevector-n! (of ports) store into a read-only mapping: Guile 3.0.8 does
@@ -46,6 +46,9 @@
             mapped-slice
             mapped->string
             mapped-copy
+            mapped-store!
+            mapped-ref
+            mapped-set!
             open-mapped-port
             mapped-bytevector?
             mapping-name
@@ -159,6 +162,47 @@ It is safe where the file may have been truncated meanwhile, its disk may fail o
 taken away: instead of ending the program it raises @code{system-error} with @code{EFAULT};
 the message tells which byte of which file, and what happened to it."
   (%mapped-copy (%mapped-slice bytevector start (and end (- end start)))))
+
+(define (mapped-store! bytevector start source)
+  "Store all bytes of the bytevector @var{source} into @var{bytevector}, from index
+@var{start} on, as safely as @code{mapped-copy} reads: it raises @code{system-error} with
+@code{EFAULT} where bytes are gone.  Those before are stored then."
+  (%mapped-store! (%mapped-slice bytevector start) source))
+
+;; symbol, size, reader, writer
+(define number-types
+  (list
+   (list 'u8 1 (lambda (b i e) (bytevector-u8-ref b i)) (lambda (b i v e) (bytevector-u8-set! b i v)))
+   (list 's8 1 (lambda (b i e) (bytevector-s8-ref b i)) (lambda (b i v e) (bytevector-s8-set! b i v)))
+   (list 'u16 2 bytevector-u16-ref bytevector-u16-set!)
+   (list 's16 2 bytevector-s16-ref bytevector-s16-set!)
+   (list 'u32 4 bytevector-u32-ref bytevector-u32-set!)
+   (list 's32 4 bytevector-s32-ref bytevector-s32-set!)
+   (list 'u64 8 bytevector-u64-ref bytevector-u64-set!)
+   (list 's64 8 bytevector-s64-ref bytevector-s64-set!)
+   (list 'f32 4 bytevector-ieee-single-ref bytevector-ieee-single-set!)
+   (list 'f64 8 bytevector-ieee-double-ref bytevector-ieee-double-set!)))
+
+;; Guile takes any symbol for little endian.
+(define (need-number-type who type endianness)
+  (need-number who endianness '((big) (little)))
+  (need-number who type number-types))
+
+(define* (mapped-ref bytevector index #:optional (type 'u8) (endianness (native-endianness)))
+  "Return the number that is stored at @var{index}, which needs no alignment.  @var{type} is
+@code{u8}, @code{s8}, @code{u16}, @code{s16}, @code{u32}, @code{s32}, @code{u64}, @code{s64},
+@code{f32} or @code{f64}.  It is as safe as @code{mapped-copy}, which costs a system call; use
+@code{bytevector-u8-ref} and so on where the file is not truncated."
+  (let ((number (need-number-type "mapped-ref" type endianness)))
+    ((cadr number) (%mapped-copy (%mapped-slice bytevector index (car number))) 0 endianness)))
+
+(define* (mapped-set! bytevector index value #:optional (type 'u8)
+                      (endianness (native-endianness)))
+  "Store @var{value} at @var{index}, as @code{mapped-ref} reads it."
+  (let* ((number (need-number-type "mapped-set!" type endianness))
+         (bytes (make-bytevector (car number))))
+    ((caddr number) bytes 0 value endianness)
+    (%mapped-store! (%mapped-slice bytevector index (car number)) bytes)))
 
 (define* (open-mapped-port bytevector #:key (mode "r") (encoding #f))
   "Return a port that reads (@var{mode} @code{\"r\"}), writes (@code{\"w\"}) or does both

@@ -22,16 +22,15 @@
  * pages.  They are members of their region (members.h): closed bytevectors have no bytes, so
  * that any access is out of range and none faults.
  */
+#include "calls.h"
 #include "members.h"
 
 #include <libguile.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "gcmmap.h"
 
@@ -52,22 +51,6 @@ static SCM closed_key;
 static scm_t_port_type *port_type;
 
 /* ---- errors ---------------------------------------------------------------- */
-
-static const char *reason_for(int error)
-{
-    switch (error) {
-    case ENXIO:
-        return "The range does not lie inside the file";
-    case ENODEV:
-        return "Cannot be mapped";
-    case EOVERFLOW:
-        return "Too large to be mapped";
-    case ENOMEM:
-        return "No address space or map slots left";
-    default:
-        return strerror(error);
-    }
-}
 
 static _Noreturn void system_error(const char *who, SCM what, int error)
 {
@@ -215,23 +198,6 @@ static SCM map_fd(SCM fd, SCM offset, SCM size, SCM flags, SCM name, SCM who)
     return bytevector;
 }
 
-static gcmmap_region *map_part(const char *path, off_t offset, size_t n_bytes, unsigned flags)
-{
-    bool stores = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
-    gcmmap_region *region;
-    int fd, error;
-
-    /* Without O_NONBLOCK opening a pipe would wait for somebody to write. */
-    fd = open(path, (stores ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return NULL;
-    region = gcmmap_map(fd, offset, n_bytes, flags);
-    error = errno;
-    close(fd);
-    errno = error;
-    return region;
-}
-
 static SCM map_path(SCM path, SCM offset, SCM size, SCM flags)
 {
     static const char who[] = "map-file";
@@ -343,8 +309,6 @@ static SCM sync_mapping(SCM bytevector, SCM flags)
 
 /* ---- operations on pages -------------------------------------------------------- */
 
-enum operation { ADVISE, PROTECT, PREFETCH, UNLOAD, LOCK, UNLOCK };
-
 static SCM operate(SCM who_symbol, SCM bytevector, SCM operation, SCM argument)
 {
     char who[32];
@@ -353,28 +317,9 @@ static SCM operate(SCM who_symbol, SCM bytevector, SCM operation, SCM argument)
     struct cell *cell = need_open_cell(who, bytevector);
     void *p = SCM_BYTEVECTOR_CONTENTS(bytevector);
     size_t n_bytes = SCM_BYTEVECTOR_LENGTH(bytevector);
-    int number = (int)number_from(who, 2, argument, INT_MAX), result = 0;
+    int number = (int)number_from(who, 2, argument, INT_MAX);
+    int result = operate_on(p, n_bytes, (enum operation)scm_to_int(operation), number);
 
-    switch ((enum operation)scm_to_int(operation)) {
-    case ADVISE:
-        result = gcmmap_advise(p, n_bytes, number);
-        break;
-    case PROTECT:
-        result = gcmmap_protect(p, n_bytes, (unsigned)number);
-        break;
-    case PREFETCH:
-        result = gcmmap_prefetch(p, n_bytes);
-        break;
-    case UNLOAD:
-        result = gcmmap_unload(p, n_bytes);
-        break;
-    case LOCK:
-        result = gcmmap_lock(p, n_bytes);
-        break;
-    case UNLOCK:
-        result = gcmmap_unlock(p, n_bytes);
-        break;
-    }
     if (result != 0 && errno == EBADF) /* closed just now */
         closed_error(who, cell);
     if (result != 0)
@@ -452,6 +397,27 @@ static SCM mapped_copy(SCM bytevector)
              (unsigned char *)SCM_BYTEVECTOR_CONTENTS(bytevector), n_bytes);
     scm_remember_upto_here_2(bytevector, copy);
     return copy;
+}
+
+/* All of source goes into the bytevector, which is as long: a slice that the caller made. */
+static SCM mapped_store(SCM bytevector, SCM source)
+{
+    static const char who[] = "mapped-store!";
+    struct cell *cell = need_open_cell(who, bytevector);
+    size_t n_bytes;
+
+    SCM_ASSERT_TYPE(scm_is_bytevector(source), source, 3, who, "bytevector");
+    if (!SCM_MUTABLE_BYTEVECTOR_P(bytevector))
+        scm_wrong_type_arg_msg(who, 1, bytevector, "writable mapped bytevector");
+    n_bytes = SCM_BYTEVECTOR_LENGTH(source);
+    if (n_bytes > SCM_BYTEVECTOR_LENGTH(bytevector)) {
+        need_open_cell(who, bytevector); /* closed just now */
+        scm_out_of_range_pos(who, source, scm_from_int(3));
+    }
+    copy_in(who, cell, (unsigned char *)SCM_BYTEVECTOR_CONTENTS(bytevector),
+            SCM_BYTEVECTOR_CONTENTS(source), n_bytes);
+    scm_remember_upto_here_2(bytevector, source);
+    return SCM_UNSPECIFIED;
 }
 
 static SCM collect_mappings(void)
@@ -658,6 +624,7 @@ __attribute__((visibility("default"))) void gcmmap_init_guile(void)
     DEFINE("%operate", 4, 0, operate);
     DEFINE("%resident-pages", 1, 0, resident_pages);
     DEFINE("%mapped-copy", 1, 0, mapped_copy);
+    DEFINE("%mapped-store!", 2, 0, mapped_store);
     DEFINE("%collect-mappings", 0, 0, collect_mappings);
     DEFINE("%mapping-statistics", 0, 0, mapping_statistics);
     DEFINE("%open-mapped-port", 2, 0, open_mapped_port);
