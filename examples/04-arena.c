@@ -18,8 +18,8 @@
 
 #include "gcmmap.h"
 
-#define RESERVED ((size_t)1 << 30) /* costs what is written to */
-#define N_TREES 10                 /* the same, several times: one may be held by chance */
+#define RESERVED ((size_t)1 << (sizeof(void *) > 4 ? 30 : 20)) /* costs what is written to */
+#define N_TREES 10 /* the same, several times: one may be held by chance */
 
 struct arena {
     char *next, *end; /* the arena lies in its own memory, and points there */

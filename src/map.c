@@ -65,7 +65,7 @@ static int check_flags(unsigned flags)
 size_t map_most_bytes(unsigned flags)
 {
     /* Rounded up to pages it must still be a size, and the difference of two pointers. */
-    return flags & GCMMAP_BY_HANDLE ? PTRDIFF_MAX / 2 : GCMMAP_SIZE_MAX;
+    return flags & GCMMAP_BY_HANDLE ? PTRDIFF_MAX / 4 * 3 : GCMMAP_SIZE_MAX;
 }
 
 static bool is_too_large(size_t n_bytes, unsigned flags)
@@ -173,18 +173,24 @@ static int create(struct region_request *request, gcmmap_region **handle)
     return error != 0 ? error : region_create(request, handle);
 }
 
+/* Their sum, or the size by itself where that has fewer bits. */
+static bool is_unrepresentable(off_t offset, size_t size)
+{
+    return size > PTRDIFF_MAX || (uintmax_t)size > (uintmax_t)(INT64_MAX - offset);
+}
+
 int map_check_device_range(off_t offset, size_t size)
 {
     if (size == GCMMAP_REST)
         return EINVAL;
-    return (uintmax_t)size > (uintmax_t)(INT64_MAX - offset) ? EOVERFLOW : 0;
+    return is_unrepresentable(offset, size) ? EOVERFLOW : 0;
 }
 
 int map_check_file_range(const struct os_file *file, off_t offset, size_t *size)
 {
     uintmax_t rest;
 
-    if (*size != GCMMAP_REST && (uintmax_t)*size > (uintmax_t)(INT64_MAX - offset))
+    if (*size != GCMMAP_REST && is_unrepresentable(offset, *size))
         return EOVERFLOW;
     if (offset > file->size)
         return ENXIO;

@@ -90,7 +90,8 @@ static int length_of(const struct scale *scale, size_t n_bytes, int least, int m
 
     if (log <= scale->low)
         return least;
-    return least + (int)((long)(log - scale->low) * (most - least) / (scale->high - scale->low));
+    return least +
+           (int)((long)(log - scale->low) * (most - least) / (long)(scale->high - scale->low));
 }
 
 /* ---- bars ------------------------------------------------------------------------ */

@@ -12,7 +12,7 @@
 
 #define MIB ((size_t)1 << 20)
 #define SIZE ((size_t)10000)
-#define LARGE_SIZE (40 * MIB)
+#define LARGE_SIZE ((HAS_MANY_ADDRESSES ? 40 : 20) * MIB)
 
 static int fd, large_fd;
 static size_t page;

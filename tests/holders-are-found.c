@@ -12,7 +12,9 @@
 #include <time.h>
 
 #define MOST 200
-#define ACCIDENTS 2 /* holders that nobody planted, for each region */
+/* Holders that nobody planted, for each region.  With 32 bits gcmmap_why's argument is on the stack,
+   and any word may look like a pointer. */
+#define ACCIDENTS (sizeof(void *) > 4 ? 2 : 8)
 
 /* ---- a clock that can be hurried; the library's, too ------------------------------- */
 
@@ -146,6 +148,7 @@ static void plant_data(void *arg)
 static void test_data(void)
 {
     const gcmmap_holder *holder;
+    char symbol[64];
 
     apart(plant_data, &global_holder[2]);
     ask(hidden, MOST);
@@ -154,8 +157,9 @@ static void test_data(void)
            !(holder->flags & GCMMAP_HOLDER_IS_HANDLE) == interior &&
            !(holder->flags & GCMMAP_HOLDER_IS_UNSURE),
        "static data");
-    ok(holder != NULL && strncmp(name_of(holder), "global_holder+0x10 (", 20) == 0,
-       "by its symbol: %s", holder != NULL ? name_of(holder) : "");
+    snprintf(symbol, sizeof symbol, "global_holder+%#zx (", 2 * sizeof *global_holder);
+    ok(holder != NULL && strncmp(name_of(holder), symbol, strlen(symbol)) == 0, "by its symbol: %s",
+       holder != NULL ? name_of(holder) : "");
     global_holder[2] = NULL;
     apart(plant_data, &static_holder);
     ask(hidden, MOST);
@@ -186,9 +190,9 @@ static void test_object(bool uncollectable)
     ask(hidden, MOST);
     object = reveal(hidden_keeper);
     holder = found(GCMMAP_HOLDER_OBJECT, &object[4]);
-    ok(holder != NULL && few_others(1) && holder->object == object && holder->offset == 32 &&
-           holder->size == GC_size(object) && holder->points_to == heap_byte() &&
-           !(holder->flags & GCMMAP_HOLDER_IS_UNSURE),
+    ok(holder != NULL && few_others(1) && holder->object == object &&
+           holder->offset == 4 * sizeof *object && holder->size == GC_size(object) &&
+           holder->points_to == heap_byte() && !(holder->flags & GCMMAP_HOLDER_IS_UNSURE),
        "%s object, kind %d", uncollectable ? "an uncollectable" : "a heap",
        holder != NULL ? holder->object_kind : -1);
     object[4] = NULL;

@@ -50,7 +50,7 @@ static size_t number_of(const char *group, const char *attribute)
 
     snprintf(key, sizeof key, " data-%s=\"", attribute);
     at = strstr(group, key);
-    return at != NULL ? strtoull(at + strlen(key), NULL, 10) : SIZE_MAX;
+    return at != NULL ? (size_t)strtoull(at + strlen(key), NULL, 10) : SIZE_MAX;
 }
 
 /* Sum of the widths, and the first x, of this class's boxes in a group. */

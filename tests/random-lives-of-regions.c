@@ -65,7 +65,12 @@ struct world {
 };
 
 /* The third is sparse but for its ends; seeds differ from world to world. */
-static const size_t file_sizes[N_FILES + 1] = { 1, 4096, 100000, 3 * MiB, 100 * MiB, 300000 };
+static const size_t file_sizes[N_FILES + 1] = { 1,
+                                                4096,
+                                                100000,
+                                                HAS_MANY_ADDRESSES ? 3 * MiB : MiB / 2,
+                                                (HAS_MANY_ADDRESSES ? 100 : 20) * MiB,
+                                                300000 };
 #define BIG 4u
 #define BIG_STEP (8 * MiB) /* in the big file every so often there are bytes to recognize */
 

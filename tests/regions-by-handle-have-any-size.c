@@ -6,7 +6,7 @@
  */
 #include "live.h"
 
-#define TIB ((size_t)1 << (sizeof(size_t) > 4 ? 40 : 30)) /* of 32 bits a GiB is much */
+#define TIB (HAS_MANY_ADDRESSES ? (size_t)1 << (HAS_MANY_ADDRESSES ? 40 : 0) : (size_t)5 << 28)
 #define N_REGIONS 64u
 #define SIZE ((size_t)50000)
 #define SEED 7

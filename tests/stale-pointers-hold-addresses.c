@@ -14,7 +14,11 @@
 static const struct {
     size_t n_bytes;
     unsigned n_regions;
-} sizes[] = { { 100, MOST }, { 8192, MOST }, { 200000, MOST }, { 2 * MiB, 32 }, { 40 * MiB, 6 } };
+} sizes[] = { { 100, MOST },
+              { 8192, MOST },
+              { 200000, MOST },
+              { 2 * MiB, 32 },
+              { (HAS_MANY_ADDRESSES ? 40 : 16) * MiB, 6 } };
 
 static int old_fd, new_fd;
 static size_t n_bytes;

@@ -18,7 +18,7 @@
 /* ---- /proc/self/maps ------------------------------------------------------------------------- */
 
 struct line {
-    uintptr_t from, to;
+    unsigned long from, to;
     char access[5];
 };
 
@@ -106,7 +106,7 @@ static inline bool pool_is_inaccessible(void)
     return true;
 }
 
-#define LARGE_BUDGET ((size_t)1 << 36)
+#define LARGE_BUDGET (SIZE_MAX / 4)
 
 static inline void set_budget(size_t n_regions, size_t n_bytes, size_t n_charged)
 {
