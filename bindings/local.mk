@@ -12,7 +12,9 @@ GUILE_ENVIRONMENT = GUILE_AUTO_COMPILE=0 GUILE_LOAD_PATH='$(top_srcdir)/bindings
 
 if HAVE_GUILE
 guileextension_LTLIBRARIES = libguile-gcmmap.la
-libguile_gcmmap_la_SOURCES = bindings/guile/guile-gcmmap.c bindings/calls.h bindings/members.h
+libguile_gcmmap_la_SOURCES = bindings/guile/guile-gcmmap.c bindings/guile/cells.c \
+	bindings/guile/cells.h bindings/guile/copies.c bindings/guile/copies.h bindings/guile/ports.c \
+	bindings/guile/ports.h bindings/calls.h bindings/members.h
 libguile_gcmmap_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bindings
 libguile_gcmmap_la_CFLAGS = $(AM_CFLAGS) $(GUILE_CFLAGS)
 libguile_gcmmap_la_LIBADD = libgcmmap.la $(GUILE_LIBS) $(BDW_GC_LIBS)
