@@ -230,14 +230,11 @@ void pace_start(void)
         preset_heap = heap;
 }
 
-void pace_host(size_t bytes_ours)
+/* What is set now is read by the one who changes it: else what we have set would pass for the host's. */
+static void correct(size_t bytes_ours)
 {
     struct rhythm now = { collector_divisor(), collector_least_allocated() };
 
-    atomic_store_explicit(&last_bytes_ours, bytes_ours, memory_order_relaxed);
-    /* One at a time is enough: the others' news will be part of the next round. */
-    if ((bytes_ours == 0 && host.divisor == 0) || atomic_flag_test_and_set(&is_busy))
-        return;
     /* The host may have changed its mind. */
     if (host.divisor == 0 || now.divisor != ours.divisor)
         host.divisor = now.divisor;
@@ -250,6 +247,16 @@ void pace_host(size_t bytes_ours)
         collector_set_least_allocated(ours.least);
     if (bytes_ours == 0)
         host = (struct rhythm){ 0, 0 };
+}
+
+void pace_host(size_t bytes_ours)
+{
+    atomic_store_explicit(&last_bytes_ours, bytes_ours, memory_order_relaxed);
+    /* One at a time is enough: the others' news will be part of the next round. */
+    if (atomic_flag_test_and_set(&is_busy))
+        return;
+    if (bytes_ours != 0 || host.divisor != 0)
+        correct(bytes_ours);
     atomic_flag_clear(&is_busy);
 }
 

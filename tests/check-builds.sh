@@ -1,13 +1,15 @@
 #!/bin/sh
 # make check-builds: builds and tests of other kinds than the usual one; see doc/builds.md.
 #
-#   tests/check-builds.sh [clang] [analyzers] [arm64] [libgc=PREFIX...] [root32=DIRECTORY]
+#   tests/check-builds.sh [clang] [analyzers] [arm64] [tsan] [libgc=PREFIX...] [root32=DIRECTORY]
 #
 # Without words: clang, analyzers, arm64. Each line says what was done, or what is missing.
 #   libgc=PREFIX       the whole suite with the libgc that is installed there
 #   root32=DIRECTORY   the suite in a Debian of another architecture:
 #                      debootstrap --arch=i386 --variant=minbase \
 #                        --include=gcc,g++,make,pkg-config,libgc-dev bookworm DIRECTORY
+#   tsan               threads under ThreadSanitizer, bdwgc as well: its source is in GC_SOURCE
+#                      (apt-get source libgc)
 #   ARM64_PREFIX       where `dpkg -x` put libgc1 and libgc-dev of arm64 (its usr)
 #
 # SPDX-License-Identifier: MIT
@@ -110,6 +112,48 @@ arm64() {
     done
 }
 
+# Signals have to come where threads wait, and bdwgc's locks to be seen: see tests/tsan/waits.c.
+tsan() {
+    [ -n "${GC_SOURCE:-}" ] || { say "skipped tsan: GC_SOURCE is not set"; return 0; }
+    has gcc || { say "skipped tsan: no gcc"; return 0; }
+    flags="-g -O1 -fsanitize=thread -fno-omit-frame-pointer"
+    mkdir -p "$work/tsan-gc" "$work/tsan" "$work/tsan-lib"
+    # shellcheck disable=SC2086 # words
+    if ! gcc $flags -fPIC -c -o "$work/tsan-lib/waits.o" "$source/tests/tsan/waits.c" ||
+        ! ar rc "$work/tsan-lib/libwaits.a" "$work/tsan-lib/waits.o"; then
+        say "skipped tsan: gcc has no libtsan"
+        return 0
+    fi
+    flags="$flags -include $source/tests/tsan/waits.h"
+    libraries="-L$work/tsan-lib -lwaits -lpthread -ldl"
+    status=0
+    (
+        cd "$work/tsan-gc"
+        cp -r "$GC_SOURCE" source
+        mkdir build
+        cd build
+        ../source/configure CC=gcc --prefix="$work/tsan-gc/usr" --enable-threads=posix \
+            --disable-parallel-mark --disable-docs
+        make CFLAGS="$flags -DTHREAD_SANITIZER -DUSE_SPIN_LOCK" LIBS="$libraries" install
+        cd "$work/tsan"
+        PKG_CONFIG_PATH=$work/tsan-gc/usr/lib/pkgconfig "$source/configure" CC=gcc \
+            --disable-shared --without-guile --without-ecl LDFLAGS="-Wl,-rpath,$work/tsan-gc/usr/lib"
+        for test in $tsan_tests; do
+            make CFLAGS="$flags" LIBS="$libraries" "tests/$test"
+        done
+    ) >"$work/tsan.log" 2>&1 || status=$?
+    result "tsan, build" "$status" "$work/tsan.log"
+    [ "$status" = 0 ] || return 0
+    for test in $tsan_tests; do
+        status=0
+        (cd "$work/tsan" && TSAN_OPTIONS="die_after_fork=0 suppressions=$source/tests/tsan/suppressions" \
+            timeout 600 "tests/$test") >"$work/run.log" 2>&1 || status=$?
+        result "tsan, $test" "$status" "$work/run.log"
+    done
+}
+tsan_tests="threads-map-slice-and-drop collections-meet-closing changes-of-size-meet-other-calls
+    threads-grow-and-close-one-region operations-never-reopen-closed-regions"
+
 with_libgc() {
     PKG_CONFIG_PATH=$1/lib/pkgconfig LD_LIBRARY_PATH=$1/lib build "libgc in $(basename "$1")" check
 }
@@ -127,7 +171,7 @@ in_root() {
 [ $# -gt 0 ] || set -- clang analyzers arm64
 for word; do
     case $word in
-    clang | analyzers | arm64) $word ;;
+    clang | analyzers | arm64 | tsan) $word ;;
     libgc=*) with_libgc "${word#libgc=}" ;;
     root32=*) in_root "${word#root32=}" ;;
     *)
