@@ -138,13 +138,14 @@ static size_t find_huge_page_size(unsigned flags)
 
 size_t os_huge_page_size(unsigned flags)
 {
-    static size_t sizes[2]; /* 1: none.  Racing threads store the same value */
+    static size_t sizes[2]; /* racing threads store the same value */
     size_t *size = &sizes[(flags & GCMMAP_HUGE_ONLY) != 0];
     size_t known = __atomic_load_n(size, __ATOMIC_RELAXED);
 
     if (known == 0) {
         known = find_huge_page_size(flags);
-        __atomic_store_n(size, known, __ATOMIC_RELAXED);
+        if (known > 1) /* else it may be for want of a descriptor */
+            __atomic_store_n(size, known, __ATOMIC_RELAXED);
     }
     return known > 1 ? known : 0;
 }

@@ -7,6 +7,8 @@
 #include "live.h"
 #include "smaps.h"
 
+#include <sys/resource.h>
+
 #define HUGE_SIZE (2 * MiB)
 #define N_HUGE 16
 #define SWITCH "/proc/sys/vm/nr_hugepages"
@@ -215,11 +217,36 @@ static void test_only(void)
     test_none();
 }
 
+/* Before anybody else has asked. */
+static int ask_without_descriptors(void *arg)
+{
+    struct rlimit limit, none;
+    bool is_refused;
+
+    need(gcmmap_alloc(1, 0) != NULL && getrlimit(RLIMIT_NOFILE, &limit) == 0, "start");
+    none = (struct rlimit){ 0, limit.rlim_max };
+    need(setrlimit(RLIMIT_NOFILE, &none) == 0, "setrlimit");
+    is_refused = gcmmap_alloc(1, GCMMAP_HUGE_ONLY) == NULL;
+    need(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+    (void)arg;
+    return is_refused && (gcmmap_alloc(1, GCMMAP_HUGE_ONLY) != NULL || errno == ENOMEM) ? 0 : 1;
+}
+
+static void a_shortage_is_forgotten(void)
+{
+    if (meminfo("Hugepagesize:") == 0)
+        ok(true, "a shortage of descriptors is forgotten # SKIP no huge pages here");
+    else
+        ok(run_in_child(ask_without_descriptors, NULL) == 0,
+           "a shortage of descriptors is forgotten");
+}
+
 static int test_all(void *arg)
 {
     (void)arg;
     GC_INIT();
     fd = make_file(1, 5000);
+    a_shortage_is_forgotten();
     test_transparent();
     test_only();
     (void)done_testing();
