@@ -278,7 +278,8 @@ static unsigned char *data_of(const struct model *model)
 /* What is to be kept, in the heap or in static data, so that the model's region is. */
 static void *pointer_to(const struct model *model, size_t offset)
 {
-    return model->by_handle ? handle_of(model) : keeper_of(data_of(model) + offset);
+    return model->by_handle || !GC_get_all_interior_pointers() ? handle_of(model)
+                                                               : data_of(model) + offset;
 }
 
 static void fill_slot(unsigned i, int model, size_t offset)
