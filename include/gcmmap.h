@@ -427,7 +427,8 @@ typedef struct {
  *          calls say:
  *   EINVAL     alignment is not a power of two; address is not a multiple of alignment and
  *              of the size of pages; or something in reserved is not zero
- *   ENOTSUP    address, and flags lack GCMMAP_BY_HANDLE
+ *   ENOTSUP    address, and flags lack GCMMAP_BY_HANDLE; or the region is traced and collections
+ *              are incremental
  *   EEXIST     something is mapped at address, or in the room behind it
  *   EPERM      address is lower than the system allows
  *   ENOMEM     address is higher than addresses go

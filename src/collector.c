@@ -521,6 +521,11 @@ bool collector_protects_traced_blocks(void)
            (GC_incremental_protection_needs() & GC_PROTECTS_POINTER_HEAP) != 0;
 }
 
+void collector_unmark_block(void *block)
+{
+    GC_clear_mark_bit(block);
+}
+
 void collector_mark_words(struct collector_marker *marker, const void *from, const void *to)
 {
     struct GC_ms_entry *top = marker->top, *limit = marker->limit;

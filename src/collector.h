@@ -200,6 +200,9 @@ bool collector_is_incremental(void);
  */
 bool collector_protects_traced_blocks(void);
 
+/* As if the block were new: whoever points to it, the collector looks into it once more. */
+void collector_unmark_block(void *block);
+
 /* In the mark hook: everything in [from, to) that looks like a pointer. */
 void collector_mark_words(struct collector_marker *marker, const void *from, const void *to);
 

@@ -44,6 +44,12 @@ static void *set_live(void *arg)
     region->state = LIVE;
     region->id = ++last_id;
     region->body.at->user = region;
+    /*
+     * The latch has marked it, and marks stay in incremental mode: what is in its pages already
+     * would be looked at by the next whole collection only.
+     */
+    if (region->traced && collector_is_incremental())
+        reservation_unmark(region->body.at);
     region_limit_filling(region, region_page_bytes(region));
     region_show(region);
     if (region->by_handle)
@@ -196,6 +202,8 @@ static bool is_refused_by_collector(const struct region *region,
 
     if (!collector_lets_us_live())
         return true;
+    if (request->address != NULL && !region->by_handle && request->n_bytes != 0)
+        return true; /* it was to lie outside of the heap: see new_record() */
     return is_affected && !region->by_handle && collector_protects_traced_blocks();
 }
 

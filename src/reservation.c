@@ -157,6 +157,15 @@ static unsigned char *block_after(const void *block)
     return (unsigned char *)block + collector_block_bytes(block);
 }
 
+void reservation_unmark(const struct reservation *reservation)
+{
+    unsigned char *block = reservation_block(reservation);
+    unsigned char *end = block + reservation_block_bytes(reservation);
+
+    for (; block < end; block = block_after(block))
+        collector_unmark_block(block);
+}
+
 static void *forget(void *arg)
 {
     struct reservation *reservation = arg;

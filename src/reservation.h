@@ -53,6 +53,9 @@ size_t reservation_slack(void);
 /* Bytes of its blocks. */
 size_t reservation_block_bytes(const struct reservation *reservation);
 
+/* Lock held.  All of its blocks are new to the collector: see collector_unmark_block(). */
+void reservation_unmark(const struct reservation *reservation);
+
 /* What to do with a new reservation; lock held. */
 typedef void reservation_receiver(struct reservation *reservation);
 

@@ -92,7 +92,7 @@ static int look_in_child(void *arg)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     unsigned char *behind = data + ((size_in_child + page - 1) & ~(page - 1));
-    bool strict = !kernel_cannot_store();
+    bool strict = !collector_write_protects();
 
     (void)arg;
     if (gcmmap_size(region) != size_in_child || gcmmap_data(region) != data)

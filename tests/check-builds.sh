@@ -1,9 +1,12 @@
 #!/bin/sh
 # make check-builds: builds and tests of other kinds than the usual one; see doc/builds.md.
 #
-#   tests/check-builds.sh [clang] [analyzers] [arm64] [tsan] [libgc=PREFIX...] [root32=DIRECTORY]
+#   tests/check-builds.sh [clang] [analyzers] [arm64] [modes] [tsan] [libgc=PREFIX...]
+#       [root32=DIRECTORY]
 #
-# Without words: clang, analyzers, arm64. Each line says what was done, or what is missing.
+# Without words: clang, analyzers, arm64, modes. Each line says what was done, or what is missing.
+#   modes              the whole suite in hosts of other kinds: interior pointers off, finalizers on
+#                      demand, one marker and four, incremental collections
 #   libgc=PREFIX       the whole suite with the libgc that is installed there
 #   root32=DIRECTORY   the suite in a Debian of another architecture:
 #                      debootstrap --arch=i386 --variant=minbase \
@@ -153,6 +156,19 @@ tsan() {
 }
 tsan_tests="threads-map-slice-and-drop collections-meet-closing changes-of-size-meet-other-calls
     threads-grow-and-close-one-region operations-never-reopen-closed-regions"
+# One build, and the suite again and again.
+modes() {
+    build modes "check TESTS="
+    for mode in GCMMAP_TEST_INTERIOR=0 GCMMAP_TEST_DEMAND=1 GC_MARKERS=1 GC_MARKERS=4 \
+        GC_ENABLE_INCREMENTAL=1 "GCMMAP_TEST_INTERIOR=0 GCMMAP_TEST_DEMAND=1" \
+        "GCMMAP_TEST_INTERIOR=0 GC_ENABLE_INCREMENTAL=1"; do
+        status=0
+        # shellcheck disable=SC2086 # words
+        env $mode make -k -C "$work/modes" check >"$work/modes.log" 2>&1 || status=$?
+        grep -E '^(FAIL|ERROR)' "$work/modes.log" >"$work/modes.reds" || true
+        result "$mode" "$status" "$work/modes.reds"
+    done
+}
 
 with_libgc() {
     PKG_CONFIG_PATH=$1/lib/pkgconfig LD_LIBRARY_PATH=$1/lib build "libgc in $(basename "$1")" check
@@ -168,10 +184,10 @@ in_root() {
     result "$(chroot "$1" gcc -dumpmachine)" "$status" "$work/root.log"
 }
 
-[ $# -gt 0 ] || set -- clang analyzers arm64
+[ $# -gt 0 ] || set -- clang analyzers arm64 modes
 for word; do
     case $word in
-    clang | analyzers | arm64 | tsan) $word ;;
+    clang | analyzers | arm64 | modes | tsan) $word ;;
     libgc=*) with_libgc "${word#libgc=}" ;;
     root32=*) in_root "${word#root32=}" ;;
     *)

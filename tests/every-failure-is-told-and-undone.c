@@ -540,6 +540,8 @@ int main(int n_arguments, char **arguments)
     const char *only = n_arguments == 2 ? arguments[1] : NULL; /* the scenario of that name */
 
     GC_INIT();
+    if (collector_write_protects())
+        skip_all("the collector makes pages accessible that must not be");
     if (n_arguments == 5)
         return be_first(arguments);
     strcpy(path, access("/dev/shm", W_OK) == 0 ? "/dev/shm/gcmmap-inject-XXXXXX"

@@ -171,7 +171,7 @@ static int adopt_in_vain(void *arg)
         kernel_mmap(NULL, PAGES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     GC_enable_incremental();
-    if (!kernel_cannot_store())
+    if (!collector_write_protects())
         return NOT_HERE;
     need(gcmmap_alloc(1, 0) != NULL && bytes != MAP_FAILED, "memory");
     memset(bytes, 1, PAGES);

@@ -456,7 +456,7 @@ static void test_other_thread(void)
 
     close_here(region);
     /* The collector's handler makes the page readable. */
-    ok(run_in_child(guard_and_let_other_die, data) == (kernel_cannot_store() ? 3 : -SIGSEGV),
+    ok(run_in_child(guard_and_let_other_die, data) == (collector_write_protects() ? 3 : -SIGSEGV),
        "a thread's guard does not catch what another does");
 }
 
@@ -614,7 +614,7 @@ int main(void)
     test_protected(GCMMAP_WRITE | GCMMAP_PRIVATE | GCMMAP_POINTER_FREE, "private");
     test_outside(GCMMAP_POINTER_FREE, "anonymous memory");
     test_outside(GCMMAP_POINTER_FREE | GCMMAP_BY_HANDLE, "anonymous memory by handle");
-    if (!kernel_cannot_store()) /* the collector would lift the guards */
+    if (!collector_write_protects()) /* the collector would lift the guards */
         test_outside(GCMMAP_POINTER_FREE | GCMMAP_GUARDED, "guarded memory");
     test_outside(GCMMAP_POINTER_FREE | GCMMAP_GUARDED | GCMMAP_BY_HANDLE, "the same by handle");
     test_large();

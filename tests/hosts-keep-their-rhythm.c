@@ -84,15 +84,22 @@ static unsigned long collections_with(int (*live)(void *), off_t n_mapped, size_
     return rhythm->n_collections;
 }
 
+/* There the host's rhythm is another. */
+static bool is_incremental(void)
+{
+    return getenv("GC_ENABLE_INCREMENTAL") != NULL;
+}
+
 static void rhythm_stays(void)
 {
     unsigned long without = collections_with(replace_objects, 0, 0);
+    unsigned most = is_incremental() ? 3 : 2;
 
     for (off_t n_mapped = 64 * MiB; n_mapped <= MOST; n_mapped *= 8) {
         unsigned long with = collections_with(replace_objects, n_mapped, 0);
 
         /* Loose, as a collection more or less hangs on chance; `make bench` measures. */
-        ok(with * 2 >= without && with <= without * 2,
+        ok(with * most >= without && with <= without * most,
            "%lu collections with %lu MiB mapped, %lu without", with, (unsigned long)n_mapped >> 20,
            without);
     }
@@ -102,6 +109,10 @@ static void small_heaps_grow_as_ever(size_t preset)
 {
     unsigned long without = collections_with(grow_up, 0, preset);
 
+    if (is_incremental()) {
+        ok(true, "small heaps # SKIP they grow otherwise where collections are incremental");
+        return;
+    }
     for (off_t n_mapped = 4 * MiB; n_mapped <= MOST; n_mapped *= 32) {
         unsigned long with = collections_with(grow_up, n_mapped, preset);
 

@@ -86,12 +86,4 @@ static __attribute__((noinline, unused)) void collect_with_noise(void)
     run_finalizers_if_asked();
 }
 
-/* Whether stores of the kernel (as read(2) makes) into traced memory fail until it was
-   written to otherwise: incremental collection by write protection. */
-static inline bool kernel_cannot_store(void)
-{
-    return GC_is_incremental_mode() &&
-           (GC_incremental_protection_needs() & GC_PROTECTS_POINTER_HEAP) != 0;
-}
-
 #endif

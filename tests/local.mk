@@ -73,6 +73,7 @@ c_tests = \
 	tests/changes-of-size-meet-other-calls \
 	tests/closed-slices-fault \
 	tests/collections-meet-closing \
+	tests/contents-that-come-along-are-traced \
 	tests/copies-do-not-fault \
 	tests/dense-regions-fit-the-mark-stack \
 	tests/disabled-collections-release-nothing \

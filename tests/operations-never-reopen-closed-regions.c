@@ -80,6 +80,8 @@ static void *operate(void *arg)
             if (errno == EBADF) {
                 atomic_fetch_add(&n_refused, 1);
                 sched_yield();
+            } else if (errno == ENOTSUP && collector_write_protects()) {
+                sched_yield(); /* traced memory is the collector's to protect */
             } else if (errno != EFAULT && errno != EBUSY && errno != ENOMEM && errno != EAGAIN &&
                        errno != EINVAL) {
                 atomic_fetch_add(&n_wrong, 1);

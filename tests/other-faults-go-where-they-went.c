@@ -422,11 +422,21 @@ int main(void)
     page = (size_t)sysconf(_SC_PAGESIZE);
     set_up();
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-        int result = run_in_child(tests[i].fn, NULL);
+        int result;
+
+        if (collector_write_protects() &&
+            (tests[i].fn == collect_in_guard || tests[i].fn == collector_after_us)) {
+            ok(true, "%s # SKIP the collector has a handler already", tests[i].what);
+            continue;
+        }
+        result = run_in_child(tests[i].fn, NULL);
 
         if (!ok(result == tests[i].result, "%s", tests[i].what))
             note("result %d", result);
     }
-    test_deaths();
+    if (collector_write_protects())
+        ok(true, "deaths # SKIP by the collector's abort()");
+    else
+        test_deaths();
     return done_testing();
 }

@@ -286,7 +286,7 @@ static int protect_in_that_mode(void)
     void **traced = gcmmap_data(gcmmap_alloc(10 * page, 0));
     unsigned char *other = gcmmap_data(gcmmap_alloc(10 * page, GCMMAP_POINTER_FREE));
 
-    if (!kernel_cannot_store())
+    if (!collector_write_protects())
         return 0;
     errno = 0;
     if (gcmmap_protect(traced, 1, 0) != -1 || errno != ENOTSUP)
@@ -326,7 +326,7 @@ int main(int argc, char **argv)
     test_ranges(GCMMAP_BY_HANDLE);
     test_reuse();
     test_files();
-    if (kernel_cannot_store()) {
+    if (collector_write_protects()) {
         ok(true, "traced regions # SKIP the collector protects them itself");
     } else {
         test_traced();

@@ -461,7 +461,7 @@ static __attribute__((noinline)) void operate_on(struct world *world, unsigned s
     if (what == 6 && random_below(world, 50) != 0)
         what = 7;
     if (what >= 6 && !life->is_closed && n > 0 && life->nature != POINTER_FREE_MEMORY &&
-        kernel_cannot_store() && (life->nature == MEMORY || life->nature == PRIVATE_FILE))
+        collector_write_protects() && (life->nature == MEMORY || life->nature == PRIVATE_FILE))
         wanted = ENOTSUP;
     errno = 0;
     result = operate(life, what, start + from, n);

@@ -57,6 +57,9 @@ static bool accepts(size_t i, const void *p, size_t size)
     errno = 4711;
     if (operations[i].call(p, size) == 0 && errno == 4711)
         return true;
+    /* What is write-protected is the collector's to protect. */
+    if (operations[i].call == protect && errno == ENOTSUP && collector_write_protects())
+        return true;
     note("%s(%p, %zu): %s", operations[i].name, p, size, strerror(errno));
     return false;
 }

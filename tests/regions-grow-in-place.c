@@ -414,7 +414,7 @@ int main(void)
     test_locked(GCMMAP_LOCK, "locked");
     test_locked(GCMMAP_POPULATE, "populated");
     test_memory(0);
-    if (!kernel_cannot_store()) /* bdwgc knows nothing of memory outside its heap */
+    if (!collector_write_protects()) /* bdwgc knows nothing of memory outside its heap */
         test_memory(GCMMAP_BY_HANDLE);
     test_large(0);
     test_large(GCMMAP_BY_HANDLE);

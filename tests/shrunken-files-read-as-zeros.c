@@ -152,7 +152,7 @@ static void test_dropped(void)
     n_left = stats_now().n_live - n_live;
     ok(n_left <= 10, "dropped regions go: %zu of 100 left", n_left);
     ok(count_descriptors() - n_descriptors == n_left &&
-           count_readable_zeros() <= n_zeros + 2 * n_left,
+           (count_readable_zeros() <= n_zeros + 2 * n_left || collector_write_protects()),
        "and with them their descriptors and zeros: %zu", count_readable_zeros() - n_zeros);
     close(fd);
 }
@@ -233,7 +233,7 @@ static void test_others(void)
     region = map_filled(fd, 0, GCMMAP_READ);
     data = gcmmap_data(region);
     cut(fd, page);
-    ok(run_in_child(read_one, (unsigned char *)gcmmap_data(plain) + 5 * page) == -SIGBUS,
+    ok(died_of(SIGBUS, run_in_child(read_one, (unsigned char *)gcmmap_data(plain) + 5 * page)),
        "a region without the flag: SIGBUS");
     errno = 0;
     ok(write(fd, data + 5 * page, 8) < 0 && errno == EFAULT && gcmmap_zero_filled(region) == 0,
@@ -242,10 +242,10 @@ static void test_others(void)
     for (int i = 3; i < 64; i++) /* as hosts do that close all they do not know */
         if (i != fd)
             close(i);
-    ok(run_in_child(read_one, data + 5 * page) == -SIGBUS, "without its descriptor: SIGBUS");
+    ok(died_of(SIGBUS, run_in_child(read_one, data + 5 * page)), "without its descriptor: SIGBUS");
     for (int i = 0; i < 20; i++)
         (void)open("/dev/null", O_RDONLY | O_CLOEXEC);
-    ok(run_in_child(read_one, data + 5 * page) == -SIGBUS, "with another's: SIGBUS");
+    ok(died_of(SIGBUS, run_in_child(read_one, data + 5 * page)), "with another's: SIGBUS");
     unmap(plain);
     unmap(region);
     close(fd);
@@ -281,7 +281,7 @@ static void test_full_disk(void)
     if (result == 77)
         ok(true, "# SKIP nothing can be mounted");
     else
-        ok(result == -SIGBUS, "a disk that is full ends in SIGBUS as ever (%d)", result);
+        ok(died_of(SIGBUS, result), "a disk that is full ends in SIGBUS as ever (%d)", result);
 }
 
 /* ---- the callback ---------------------------------------------------------------------- */
@@ -345,7 +345,7 @@ static void test_callback(void)
        "it makes the file longer: the store is in the file");
     cut(answers->fd, page);
     answers->answer = GCMMAP_TRUNCATED_DEFAULT;
-    ok(run_in_child(read_one, data + 5 * page) == -SIGBUS, "it says no: death");
+    ok(died_of(SIGBUS, run_in_child(read_one, data + 5 * page)), "it says no: death");
     if (GCMMAP_TRY(guard)) {
         (void)read_one(data + 5 * page + 1);
         gcmmap_guard_leave(&guard);
@@ -530,7 +530,8 @@ int main(void)
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         test_zeros(flags[i], i % 2 == 0 ? 0 : 77);
         test_zeros(flags[i] | GCMMAP_BY_HANDLE, 0);
-        test_zeros(flags[i] | GCMMAP_GUARDED, 5);
+        if (!collector_write_protects())
+            test_zeros(flags[i] | GCMMAP_GUARDED, 5);
     }
     test_dropped();
     test_changes_of_size();

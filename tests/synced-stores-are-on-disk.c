@@ -96,7 +96,7 @@ static void test_private(int fd)
         unsigned char *data = gcmmap_data(regions[i]);
 
         need(data != NULL, "region");
-        if (!kernel_cannot_store())
+        if (!collector_write_protects())
             data[7] = 0xAA;
         ok(gcmmap_sync(data + 7, page, GCMMAP_SYNC) == 0, "sync of private memory succeeds");
     }

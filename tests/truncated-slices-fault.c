@@ -35,7 +35,7 @@ static void test(int fd, unsigned flags, size_t kept, const char *what)
     gcmmap_region *region = fd < 0 ? gcmmap_alloc_with(SIZE, flags, &options)
                                    : gcmmap_map_with(fd, (off_t)offset, SIZE, flags, &options);
     unsigned char *data = gcmmap_data(region), *pages = data - offset % page, *behind;
-    bool readable = true, inaccessible, incremental = kernel_cannot_store();
+    bool readable = true, inaccessible, incremental = collector_write_protects();
 
     need(data != NULL, "region");
     if (fd < 0)

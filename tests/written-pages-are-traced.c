@@ -338,7 +338,7 @@ static void kernel_writes(void)
         ok(true, "read(2) # SKIP no pipes");
         return;
     }
-    if (kernel_cannot_store()) {
+    if (collector_write_protects()) {
         ok(true, "read(2) # SKIP the collector write-protects its heap");
         return;
     }

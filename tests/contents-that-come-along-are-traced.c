@@ -1,0 +1,137 @@
+/*
+ * What is in a region's pages already when it is mapped, because a file or an adopted mapping brought
+ * it along, is kept alive from the first collection on; also where collections are incremental, look
+ * only at what has changed, and the addresses were another region's before.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "live.h"
+
+#define N 40u /* regions, with an object each */
+#define SIZE ((size_t)20000)
+#define LARGE ((size_t)40 * MiB) /* on a row of blocks: the pointer is in the last */
+#define ROUNDS 6
+
+static gcmmap_region *kept[N];
+static unsigned n_finalized; /* of this round */
+static uintptr_t round_number;
+
+static void count_finalized(void *object, void *data)
+{
+    (void)object;
+    n_finalized += (uintptr_t)data == round_number; /* others were held by accident till now */
+}
+
+static void *new_object(void)
+{
+    void *object = GC_MALLOC(64);
+
+    need(object != NULL, "GC_MALLOC");
+    GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, (void *)round_number, NULL, NULL);
+    return object;
+}
+
+static gcmmap_region *adopt_with_pointer(size_t size)
+{
+    void **words = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    need(words != MAP_FAILED, "mmap");
+    words[size / sizeof *words - 1] = new_object();
+    return gcmmap_adopt(words, size, 0, NULL, NULL);
+}
+
+static gcmmap_region *map_file_with_pointer(size_t size)
+{
+    int fd = make_file(0, 0);
+    void *object = new_object();
+    gcmmap_region *region;
+
+    need(ftruncate(fd, (off_t)size) == 0 &&
+             pwrite(fd, &object, sizeof object, (off_t)(size - sizeof object)) == sizeof object,
+         "file");
+    region = gcmmap_map(fd, 0, size, GCMMAP_READ | GCMMAP_TRACED);
+    close(fd);
+    return region;
+}
+
+struct kind {
+    const char *name;
+    gcmmap_region *(*make)(size_t size);
+    size_t size;
+    unsigned n;
+};
+
+static void make_all(void *arg)
+{
+    const struct kind *kind = arg;
+
+    for (unsigned i = 0; i < kind->n; i++) {
+        kept[i] = kind->make(kind->size);
+        need(kept[i] != NULL, kind->name);
+    }
+}
+
+static void collect_as_bdwgc_does(void)
+{
+    GC_word first = GC_get_gc_no();
+
+    for (int i = 0; i < 100 && GC_get_gc_no() < first + 4; i++) {
+        make_noise();
+        while (GC_collect_a_little())
+            continue;
+        run_finalizers_if_asked();
+    }
+}
+
+static void test(const char *mode, struct kind kind)
+{
+    unsigned n_lost = 0;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        n_finalized = 0;
+        round_number++;
+        GC_disable();
+        apart(make_all, &kind);
+        GC_enable();
+        collect_as_bdwgc_does();
+        n_lost += n_finalized;
+        memset(kept, 0, sizeof kept);
+        collect_thoroughly();
+    }
+    ok(n_lost == 0, "%s, %s: of %d objects %u are lost", mode, kind.name, ROUNDS * (int)kind.n,
+       n_lost);
+}
+
+static void test_all(const char *mode)
+{
+    test(mode, (struct kind){ "adopted", adopt_with_pointer, SIZE, N });
+    test(mode, (struct kind){ "a traced file", map_file_with_pointer, SIZE, N });
+    test(mode, (struct kind){ "large, adopted", adopt_with_pointer, LARGE, 3 });
+    test(mode, (struct kind){ "a large traced file", map_file_with_pointer, LARGE, 3 });
+}
+
+/* An address that a region cannot have there is not passed over in silence. */
+static void test_address(void)
+{
+    gcmmap_options options = { .address = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                               -1, 0) };
+
+    need(options.address != MAP_FAILED && munmap(options.address, SIZE) == 0, "mmap");
+    errno = 0;
+    (void)gives_errno((intptr_t)gcmmap_alloc_with(SIZE, GCMMAP_BY_HANDLE, &options), ENOTSUP,
+                      "incremental: traced, at an address");
+}
+
+int main(void)
+{
+    GC_INIT();
+    if (!GC_is_incremental_mode())
+        test_all("whole collections");
+    GC_enable_incremental();
+    if (!GC_is_incremental_mode())
+        return done_testing();
+    test_all("incremental");
+    test_address();
+    return done_testing();
+}
