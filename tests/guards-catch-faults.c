@@ -575,7 +575,7 @@ static bool dies(int (*fn)(void *), void *arg, int signal)
 {
     int status = run_in_child(fn, arg);
 
-    return status == -signal || (kernel_cannot_store() && status == -SIGABRT);
+    return status == -signal || (collector_write_protects() && status == -SIGABRT);
 }
 
 static void test_not_caught(void)
