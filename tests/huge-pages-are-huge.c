@@ -229,10 +229,13 @@ static int ask_without_descriptors(void *arg)
     need(gcmmap_alloc(1, 0) != NULL && getrlimit(RLIMIT_NOFILE, &limit) == 0, "start");
     none = (struct rlimit){ 0, limit.rlim_max };
     need(setrlimit(RLIMIT_NOFILE, &none) == 0, "setrlimit");
-    is_refused = gcmmap_alloc(1, GCMMAP_HUGE_ONLY) == NULL;
+    is_refused = gcmmap_alloc(1, GCMMAP_HUGE_ONLY | GCMMAP_POINTER_FREE) == NULL;
     need(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
     (void)arg;
-    return is_refused && (gcmmap_alloc(1, GCMMAP_HUGE_ONLY) != NULL || errno == ENOMEM) ? 0 : 1;
+    return is_refused && (gcmmap_alloc(1, GCMMAP_HUGE_ONLY | GCMMAP_POINTER_FREE) != NULL ||
+                          errno == ENOMEM)
+               ? 0
+               : 1;
 }
 
 static void a_shortage_is_forgotten(void)
