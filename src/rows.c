@@ -54,6 +54,11 @@ static size_t min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static size_t max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 static const struct reservation *like(bool traced)
 {
     static const struct reservation row[2] = { { .is_row = true },
@@ -158,13 +163,15 @@ void rows_claim_rest(size_t free_before, bool traced)
 }
 
 /*
- * Free stretches of the heap that are long enough, in blocks of ROW_BLOCK bytes into the pool,
- * until no more than so much is free.
+ * Free stretches of the heap that are long enough, in blocks of ROW_BLOCK bytes into the pool:
+ * n_bytes of them, or until no more than so much is free.  false: shortage.
  */
-static bool claim_down_to(size_t free_bytes, bool traced)
+static bool claim(size_t n_bytes, size_t free_bytes, bool traced)
 {
-    bool any = false, has_grown = false;
+    bool has_grown = false;
 
+    if (n_bytes < collector_free_bytes())
+        free_bytes = max(free_bytes, collector_free_bytes() - n_bytes);
     /* When the heap grows, nothing was left. */
     while (!has_grown && collector_free_bytes() >= free_bytes + ROW_BLOCK) {
         void *blocks[RESERVATION_BATCH]; /* on the stack: in sight of the collector */
@@ -176,10 +183,9 @@ static bool claim_down_to(size_t free_bytes, bool traced)
                (blocks[n] = new_block(ROW_BLOCK, traced, &has_grown)) != NULL)
             n++;
         if (n == 0 || !reservation_make(blocks, n, like(traced), row_pool_put))
-            break;
-        any = true;
+            return false;
     }
-    return any;
+    return true;
 }
 
 /* ---- bridges ------------------------------------------------------------------ */
@@ -213,13 +219,18 @@ static bool bridge(struct row_hole *hole)
     return true;
 }
 
+static bool is_there_now(struct row_wish *wanted)
+{
+    return collector_locked(row_pool_has, wanted) != NULL;
+}
+
 static bool bridge_holes(struct row_wish *wanted)
 {
     struct row_hole hole = { .traced = wanted->traced, .hidden_behind = ~(uintptr_t)0 };
     unsigned n_failures = 0;
 
     for (unsigned i = 0; i < MOST_BRIDGES && n_failures < MOST_FAILURES; i++) {
-        if (collector_locked(row_pool_has, wanted) != NULL)
+        if (is_there_now(wanted))
             return true;
         hole.left = NULL;
         hole.freed = NULL;
@@ -227,7 +238,7 @@ static bool bridge_holes(struct row_wish *wanted)
             break;
         n_failures += !bridge(&hole);
     }
-    return collector_locked(row_pool_has, wanted) != NULL;
+    return is_there_now(wanted);
 }
 
 /* ---- extending --------------------------------------------------------------- */
@@ -235,15 +246,15 @@ static bool bridge_holes(struct row_wish *wanted)
 static bool grow(struct row_wish *wanted, size_t n_bytes)
 {
     size_t free_before = collector_free_bytes();
-    bool is_there;
+    bool is_there = false;
 
     grow_heap(n_bytes);
-    is_there = claim_down_to(free_before, wanted->traced) &&
-               collector_locked(row_pool_has, wanted) != NULL;
-    /* A bridge is placed where we want it only if there is no other place for it. */
-    if (!is_there) {
-        (void)claim_down_to(0, wanted->traced);
-        is_there = bridge_holes(wanted);
+    /* First what is new, then as much of what was free before: it may have been ours.  All of that
+       only for a bridge, which is placed where we want it only if there is no other place. */
+    if (claim(n_bytes, free_before, wanted->traced)) {
+        is_there = is_there_now(wanted) ||
+                   (claim(n_bytes, 0, wanted->traced) && is_there_now(wanted)) ||
+                   (claim(SIZE_MAX, 0, wanted->traced) && bridge_holes(wanted));
     }
     rows_claim_rest(free_before, wanted->traced);
     return is_there;
