@@ -129,6 +129,9 @@ void region_look_at_file(gcmmap_fault *fault);
 int region_close(gcmmap_region *handle, const void *caller);
 int region_unmap_now(gcmmap_region *handle);
 
+/* The same for a new region that its user has not seen: nobody is told. */
+void region_discard(gcmmap_region *handle);
+
 /* Collects, then releases the dead; returns how many. */
 size_t region_collect(void);
 

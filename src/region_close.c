@@ -185,6 +185,43 @@ int region_unmap_now(gcmmap_region *handle)
     return close_now(handle, NULL, true);
 }
 
+struct discarding {
+    gcmmap_region *handle;
+    struct region_listener *listener;
+    size_t n_bytes;
+};
+
+static void *take_listener(void *arg)
+{
+    struct discarding *discarding = arg;
+    struct region *region = region_with(discarding->handle);
+
+    if (region != NULL) {
+        discarding->n_bytes = region_page_bytes(region);
+        discarding->listener = region->listener;
+        region->listener = NULL;
+    }
+    return NULL;
+}
+
+static void *count_as_never_mapped(void *arg)
+{
+    region_stats.n_mapped--;
+    region_stats.bytes_mapped -= ((struct discarding *)arg)->n_bytes;
+    region_stats.n_unmapped_now--;
+    return NULL;
+}
+
+void region_discard(gcmmap_region *handle)
+{
+    struct discarding discarding = { .handle = handle };
+
+    collector_locked(take_listener, &discarding);
+    region_free_listener(discarding.listener);
+    if (region_unmap_now(handle) == 0)
+        collector_locked(count_as_never_mapped, &discarding);
+}
+
 /*
  * A region that is kept from children leaves a hole: inside the collector's heap if it lies
  * on blocks.  What the child maps could come to lie there, and be overwritten by us later.

@@ -294,7 +294,7 @@ static int map_copy(const struct copy *copy, unsigned flags, const gcmmap_option
         return error;
     error = fill(*handle, copy->memory, copy->n_bytes);
     if (error != 0) {
-        (void)region_unmap_now(*handle);
+        region_discard(*handle);
         *handle = NULL;
     }
     return error;
