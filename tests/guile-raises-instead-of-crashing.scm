@@ -224,6 +224,31 @@
       (ok (says? (lambda () (put-u8 port 1) (force-output port)) path "truncated")
           "and one that writes"))))
 
+;; Truncated under mappings that read as zeros then, and under one that does not.
+(with-file 7 20000
+  (lambda (path)
+    (define (signal-of thunk)
+      (let ((child (primitive-fork)))
+        (when (zero? child)
+          (thunk)
+          (primitive-_exit 0))
+        (status:term-sig (cdr (waitpid child)))))
+    (let ((bytes (map-file path #:zero-fill? #t))
+          (part (map-port (open-file path "r") #:offset 5000 #:zero-fill? #t))
+          (plain (map-file path)))
+      (is (mapping-zero-filled bytes) 0 "nothing is lost yet")
+      (truncate-file path 4096)
+      (is (signal-of (lambda () (bytevector-u8-ref plain 9000))) SIGBUS
+          "a plain access to what is gone is SIGBUS")
+      (is (bytevector-u8-ref bytes 9000) 0 "unless zeros were asked for")
+      (is (bytevector-u8-ref part 5000) 0 "by map-port, too")
+      (ok (has-bytes? (bytevector-copy (mapped-slice bytes 0 4096)) 7) "the rest is the file's")
+      (is (mapping-zero-filled (mapped-slice bytes 0 10)) 4096 "zeros are counted")
+      (is (mapping-zero-filled plain) 0 "where they are")
+      (close-mapping bytes)
+      (raises 'mapping-closed "and not after closing" (lambda () (mapping-zero-filled bytes)))
+      (raises 'wrong-type-arg "nor in other things" (lambda () (mapping-zero-filled #vu8(1)))))))
+
 ;; By handle: outside the collector's heap.
 (with-file 6 20000
   (lambda (path)

@@ -110,7 +110,7 @@ struct cell *need_open_cell(const char *who, SCM bytevector)
     return cell;
 }
 
-static gcmmap_region *handle_of(const struct cell *cell)
+gcmmap_region *handle_of(const struct cell *cell)
 {
     return scm_to_pointer(SCM_CAR(cell->parent));
 }

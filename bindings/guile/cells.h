@@ -38,6 +38,8 @@ struct cell *find_cell(SCM bytevector);
 struct cell *need_cell(const char *who, SCM bytevector);
 struct cell *need_open_cell(const char *who, SCM bytevector);
 
+gcmmap_region *handle_of(const struct cell *cell);
+
 void close_region(const char *who, const struct cell *cell);
 
 #endif

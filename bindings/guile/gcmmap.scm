@@ -27,7 +27,7 @@
 ;;; where you cannot tell.
 ;;;
 ;;; A file that another program truncates loses its pages: reading those with Guile's own
-;;; procedures ends the program with SIGBUS, as everywhere with mmap.  Replace files
+;;; procedures ends the program with SIGBUS, as everywhere with mmap, unless it was mapped with #:zero-fill? #t.  Replace files
 ;;; (rename-file) instead of truncating them; what is mapped then stays what it was.  Where
 ;;; that cannot be had: mapped-copy, mapped-ref, mapped->string and mapped ports raise system-error with
 ;;; EFAULT, and say which byte of which file is gone and why.
@@ -63,6 +63,7 @@
             lock-mapping
             unlock-mapping
             mapping-resident-pages
+            mapping-zero-filled
             collect-mappings
             mapping-statistics
             mapping-closed-exception?))
@@ -83,13 +84,15 @@ after @code{close-mapping}.  Its key, for @code{catch}, is @code{mapping-closed}
   (and (exception? object) (eq? (exception-kind object) 'mapping-closed)))
 
 ;; No place for Scheme objects: nothing looks for them in the bytes.
-(define* (file-flags write? private? #:optional by-handle?)
+(define* (file-flags write? private? by-handle? zero-fill?)
   (logior %READ %POINTER-FREE
+          (if zero-fill? %ZERO-FILL 0)
           (if by-handle? %BY-HANDLE 0)
           (if write? %WRITE 0)
           (if private? %PRIVATE 0)))
 
-(define* (map-file path #:key (offset 0) (size #f) (write? #f) (private? #f) (by-handle? #f))
+(define* (map-file path #:key (offset 0) (size #f) (write? #f) (private? #f) (by-handle? #f)
+                   (zero-fill? #f))
   "Map the file named @var{path} and return its bytes as a bytevector.
 
 The bytevector starts at byte @var{offset}, which needs no alignment, and has @var{size}
@@ -104,13 +107,17 @@ If @var{by-handle?} is true the mapping lies outside the collector's heap: it ma
 than 64 GiB and costs collections nothing.  Bytevectors and slices keep it as before; the
 addresses themselves, as foreign functions have them, do not.
 
+If @var{zero-fill?} is true, pages that the file loses because someone truncates it read
+as zeros from then on, instead of ending the program; @code{mapping-zero-filled} tells.
+
 Raises @code{system-error}: @code{ENOENT}, @code{EACCES} and others of @code{open-file};
 @code{EISDIR} and @code{ENODEV} for what cannot be mapped; @code{ENXIO} if the range does
 not lie inside the file; @code{EOVERFLOW} if it is larger than 64 GiB; @code{ENOMEM} if
 there is no room even after collections."
-  (%map-path path offset size (file-flags write? private? by-handle?)))
+  (%map-path path offset size (file-flags write? private? by-handle? zero-fill?)))
 
-(define* (map-port port #:key (offset 0) (size #f) (write? #f) (private? #f) (by-handle? #f))
+(define* (map-port port #:key (offset 0) (size #f) (write? #f) (private? #f) (by-handle? #f)
+                   (zero-fill? #f))
   "Map part of an open file and return it as a bytevector, as @code{map-file} does.
 
 @var{port} is a file port or a file descriptor.  Its position plays no part and stays as
@@ -120,7 +127,7 @@ is not; otherwise @code{system-error} is raised with @code{EACCES}."
   (when (and (output-port? port) (file-port? port))
     (force-output port))
   (let ((fd (if (port? port) (fileno port) port)))
-    (%map-fd fd offset size (file-flags write? private? by-handle?)
+    (%map-fd fd offset size (file-flags write? private? by-handle? zero-fill?)
              (or (and (port? port) (port-filename port))
                  (simple-format #f "file descriptor ~a" fd))
              'map-port)))
@@ -133,6 +140,12 @@ nothing.
 If @var{searched?} is true the collector looks for pointers in it: a Scheme object whose
 address (@code{object-address}) is stored there, aligned to words, stays alive."
   (%map-memory size (logior %READ %WRITE (if searched? 0 %POINTER-FREE))))
+
+(define (mapping-zero-filled bytevector)
+  "Return how many bytes, in whole pages, of the mapping that @var{bytevector} lies in have
+been replaced by zeros since it was made: 0 unless it was made with @code{#:zero-fill?} and
+its file became too short.  Slices answer for the whole mapping."
+  (%zero-filled bytevector))
 
 (define* (mapped-slice bytevector offset #:optional size)
   "Return the @var{size} bytes of @var{bytevector} from @var{offset} on, or all that

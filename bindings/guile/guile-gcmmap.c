@@ -190,6 +190,15 @@ static SCM resident_pages(SCM bytevector)
     return scm_from_size_t(n_resident);
 }
 
+static SCM zero_filled(SCM bytevector)
+{
+    struct cell *cell = need_open_cell("mapping-zero-filled", bytevector);
+    size_t n_bytes = gcmmap_zero_filled(handle_of(cell));
+
+    scm_remember_upto_here_1(bytevector);
+    return scm_from_size_t(n_bytes);
+}
+
 /* ---- counting ------------------------------------------------------------------ */
 
 static SCM collect_mappings(void)
@@ -236,6 +245,7 @@ static void define_numbers(void)
         { "%POINTER-FREE", GCMMAP_POINTER_FREE },
         { "%TRACED", GCMMAP_TRACED },
         { "%BY-HANDLE", GCMMAP_BY_HANDLE },
+        { "%ZERO-FILL", GCMMAP_ZERO_FILL },
         { "%SYNC", GCMMAP_SYNC },
         { "%ASYNC", GCMMAP_ASYNC },
         { "%INVALIDATE", GCMMAP_INVALIDATE },
@@ -280,6 +290,7 @@ __attribute__((visibility("default"))) void gcmmap_init_guile(void)
     DEFINE("%sync-mapping", 2, 0, sync_mapping);
     DEFINE("%operate", 4, 0, operate);
     DEFINE("%resident-pages", 1, 0, resident_pages);
+    DEFINE("%zero-filled", 1, 0, zero_filled);
     DEFINE("%mapped-copy", 1, 0, mapped_copy);
     DEFINE("%mapped-store!", 2, 0, mapped_store);
     DEFINE("%collect-mappings", 0, 0, collect_mappings);
