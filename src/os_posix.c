@@ -491,10 +491,13 @@ void os_yield(void)
 }
 
 /* The kernel reads and writes for us, and a pipe always has room for so little. */
-static bool pass_on(const int *ends, void *to, const void *from, size_t n_bytes)
+static int pass_on(const int *ends, void *to, const void *from, size_t n_bytes)
 {
-    return write(ends[1], from, n_bytes) == (ssize_t)n_bytes &&
-           read(ends[0], to, n_bytes) == (ssize_t)n_bytes;
+    ssize_t n = write(ends[1], from, n_bytes);
+
+    if (n == (ssize_t)n_bytes)
+        n = read(ends[0], to, n_bytes);
+    return n == (ssize_t)n_bytes ? 0 : n < 0 ? errno : EFAULT;
 }
 
 int os_copy_through_pipe(void *to, const void *from, size_t n_bytes)
@@ -502,8 +505,7 @@ int os_copy_through_pipe(void *to, const void *from, size_t n_bytes)
     int saved_errno = errno, ends[2], error = 0;
 
     if (pipe(ends) == 0) {
-        if (!pass_on(ends, to, from, n_bytes))
-            error = EFAULT;
+        error = pass_on(ends, to, from, n_bytes);
         (void)close(ends[0]);
         (void)close(ends[1]);
     } else {

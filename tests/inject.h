@@ -139,10 +139,11 @@ static bool fails_by_chance(enum injectable function)
 
     /*
      * What cannot be unmapped, unlinked or looked at is left over; and to read protected pages
-     * the collector needs to open and read a file.
+     * the collector needs to open and read a file, others a pipe where process_vm_readv() fails.
      */
     if (function == AT_munmap || function == AT_shm_unlink || function == AT_fstat ||
-        function == AT_open || function == AT_pread || next_random(&injection.chance) % ONE_OF != 0)
+        function == AT_open || function == AT_pread || function == AT_pipe || function == AT_read ||
+        function == AT_write || next_random(&injection.chance) % ONE_OF != 0)
         return false;
     while (errors[n_errors] != 0)
         n_errors++;
