@@ -56,6 +56,13 @@ static bool lift_protection(const struct region_pin *pin, unsigned char *at)
     return true;
 }
 
+static int copy_through_pipe(void *to, const void *from, size_t n_bytes)
+{
+    int error = os_copy_through_pipe(to, from, n_bytes);
+
+    return error == EIO ? EFAULT : error; /* the pipe's own trouble: cannot be read this way */
+}
+
 /* Where the fast way ends: to see whether it is the region's page that it ends at. */
 static int copy_step(const struct region_pin *pin, const struct copy *copy, size_t n_bytes)
 {
@@ -64,12 +71,12 @@ static int copy_step(const struct region_pin *pin, const struct copy *copy, size
 
     if (copy->in) {
         memcpy(bytes, copy->theirs, n_bytes);
-        error = os_copy_through_pipe(copy->ours, bytes, n_bytes);
+        error = copy_through_pipe(copy->ours, bytes, n_bytes);
         if (error == EFAULT && lift_protection(pin, copy->ours))
-            error = os_copy_through_pipe(copy->ours, bytes, n_bytes);
+            error = copy_through_pipe(copy->ours, bytes, n_bytes);
         return error;
     }
-    error = os_copy_through_pipe(bytes, copy->ours, n_bytes);
+    error = copy_through_pipe(bytes, copy->ours, n_bytes);
     if (error == 0)
         memcpy(copy->theirs, bytes, n_bytes);
     return error;

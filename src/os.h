@@ -223,7 +223,8 @@ size_t os_copy(void *to, const void *from, size_t n_bytes, bool in);
 
 /*
  * n_bytes <= 4096, on any system.  EFAULT: one side was not accessible, and some bytes may
- * have been copied; EMFILE ...: there is no descriptor just now.  Async-signal-safe.
+ * have been copied; EIO: the pipe's own trouble; EMFILE ...: there is no descriptor just now.
+ * Async-signal-safe.
  */
 int os_copy_through_pipe(void *to, const void *from, size_t n_bytes);
 

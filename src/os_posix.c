@@ -497,7 +497,7 @@ static int pass_on(const int *ends, void *to, const void *from, size_t n_bytes)
 
     if (n == (ssize_t)n_bytes)
         n = read(ends[0], to, n_bytes);
-    return n == (ssize_t)n_bytes ? 0 : n < 0 ? errno : EFAULT;
+    return n == (ssize_t)n_bytes ? 0 : n >= 0 || errno == EFAULT ? EFAULT : EIO;
 }
 
 int os_copy_through_pipe(void *to, const void *from, size_t n_bytes)
