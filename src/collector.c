@@ -370,7 +370,9 @@ size_t collector_divisor(void)
 
 void collector_set_divisor(size_t divisor)
 {
-    collector_locked(write_divisor, &(GC_word){ divisor < EXACTLY ? divisor : EXACTLY - 1 });
+    GC_word word = divisor < EXACTLY ? divisor : EXACTLY - 1;
+
+    collector_locked(write_divisor, &word);
 }
 
 size_t collector_least_allocated(void)

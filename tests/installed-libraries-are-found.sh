@@ -162,6 +162,13 @@ else
     # shellcheck disable=SC2046,SC2086
     runs "a program in C with libgcmmap.a" $CC -std=c11 $strict "$work/consumer.c" \
         $(ask --cflags) "$libdir/libgcmmap.a" $("$PKG_CONFIG" --libs bdw-gc)
+    if ! command -v objcopy > /dev/null; then
+        skip "its hidden names" "there is no objcopy"
+    else
+        nm -g --defined-only "$libdir/libgcmmap.a" | awk 'NF == 3 { print $3 }' | grep -v '^_*gcmmap_' > "$work/names"
+        [ ! -s "$work/names" ]
+        ok $? "no other names than the header's are to be seen in it" "$work/names"
+    fi
     if command -v readelf > /dev/null; then
         ! needs_ours
         ok $? "it needs no library of ours"

@@ -1,0 +1,21 @@
+#!/bin/sh
+# hide-names.sh ARCHIVE: makes one object of libgcmmap.a in which the rooms' names are local, as they
+# are in the shared library: a program of its own table_begin() can be linked with it.
+#
+# LD, OBJCOPY, NM and AR are the tools.  An archive that they cannot do that with (objects for
+# link-time optimization only, say) is left as it is.
+#
+# SPDX-License-Identifier: MIT
+set -eu
+
+archive=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if $LD -r -o "$work/libgcmmap.o" --whole-archive "$archive" 2> "$work/why" &&
+    $OBJCOPY --localize-hidden "$work/libgcmmap.o" 2> "$work/why" &&
+    $NM "$work/libgcmmap.o" | grep -q ' T _*gcmmap_map$'; then
+    $AR cr "$work/libgcmmap.a" "$work/libgcmmap.o"
+    cat "$work/libgcmmap.a" > "$archive"
+else
+    echo "$archive keeps its hidden names: $(tail -n 1 "$work/why")" >&2
+fi
