@@ -118,8 +118,8 @@ typedef struct {
  * it would in an object of GC_MALLOC.  A collection reads only those pages that this process
  * has written to: /proc/self/pagemap tells which.  (Where it cannot be read, all that is in
  * memory; or, if there is swap, all.)  So large and sparse regions cost little.
- * With GCMMAP_TRACED on a shared or a read-only mapping it reads all of it, each time, and so
- * brings the whole file into memory.  Pages that cannot be read, because of a guard or because
+ * With GCMMAP_TRACED on a shared or a read-only mapping it reads all of it, each time (in incremental
+ * mode, too, as others may store there), and so brings the whole file into memory.  Pages that cannot be read, because of a guard or because
  * the file has been truncated meanwhile, are passed over, and keep nothing.
  */
 #define GCMMAP_POINTER_FREE 0x10u /* never look for pointers in this region */

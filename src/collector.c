@@ -15,14 +15,14 @@
 
 #include "os.h"
 
-static const struct collector_hooks *hooks;
+const struct collector_hooks *collector_hooks;
 struct collector_kinds collector_kinds;
 
 static int GC_CALLBACK refuse_to_be_reclaimed(void *block)
 {
     int saved_errno = errno;
 
-    hooks->unreached(block);
+    collector_hooks->unreached(block);
     /*
      * bdwgc marks a block that refuses, but does not count the mark; and a block without a
      * count is passed over by the next partial collection (incremental mode), whatever
@@ -31,46 +31,6 @@ static int GC_CALLBACK refuse_to_be_reclaimed(void *block)
     GC_set_mark_bit(block);
     errno = saved_errno;
     return 1; /* the latch, without exception: see collector.h */
-}
-
-struct collector_marker {
-    struct GC_ms_entry *top, *limit;
-};
-
-static struct GC_ms_entry *mark_traced_block(GC_word *block, struct GC_ms_entry *top,
-                                             struct GC_ms_entry *limit, GC_word env)
-{
-    struct collector_marker marker = { top, limit };
-
-    (void)env;
-    hooks->mark(block, &marker);
-    return marker.top;
-}
-
-/* ---- tickets: objects that are never reclaimed, pushed by hand ------------- */
-
-static struct GC_ms_entry *call_ticket(GC_word *ticket, struct GC_ms_entry *top,
-                                       struct GC_ms_entry *limit, GC_word env)
-{
-    struct collector_marker marker = { top, limit };
-
-    (void)env;
-    hooks->ticket_called(*ticket, &marker);
-    return marker.top;
-}
-
-static int GC_CALLBACK refuse_to_reclaim_ticket(void *ticket)
-{
-    hooks->ticket_idle(*(GC_word *)ticket);
-    GC_set_mark_bit(ticket); /* counted: see refuse_to_be_reclaimed() */
-    return 1;
-}
-
-void collector_push_ticket(struct collector_marker *marker, void *ticket)
-{
-    /* Marked it may well be already: pushed all the same. */
-    GC_clear_mark_bit(ticket);
-    marker->top = GC_MARK_AND_PUSH(ticket, marker->top, marker->limit, NULL);
 }
 
 /* ---- the world ------------------------------------------------------------- */
@@ -86,9 +46,7 @@ static void stand_in_for_sweep(void *block)
 {
     if (GC_is_marked(block))
         return;
-    if (GC_get_kind_and_size(block, NULL) == (int)collector_kinds.ticket)
-        (void)refuse_to_reclaim_ticket(block);
-    else
+    if (!collector_stand_in_for_ticket(block))
         (void)refuse_to_be_reclaimed(block);
 }
 
@@ -99,27 +57,23 @@ static void GC_CALLBACK note_event(GC_EventType event)
         host_event(event);
     if (event == GC_EVENT_RECLAIM_START) {
         atomic_store(&noted_cycle, GC_get_gc_no());
-        if (GC_get_find_leak())
-            hooks->each_block(stand_in_for_sweep);
+        if (GC_get_find_leak()) {
+            collector_hooks->each_block(stand_in_for_sweep);
+            collector_stand_in_for_own_ticket();
+        }
     }
     collector_take_look(event);
     if (event == GC_EVENT_POST_STOP_WORLD || event == GC_EVENT_PRE_START_WORLD)
         os_world_is_stopped(event == GC_EVENT_POST_STOP_WORLD);
 }
 
-void collector_start(const struct collector_hooks *h)
+void collector_start(const struct collector_hooks *hooks)
 {
-    hooks = h;
+    collector_hooks = hooks;
     if (!GC_is_init_called())
         GC_INIT();
     collector_kinds.plain = GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 0, 0);
-    /* Not cleared: that would touch every page of memory that is about to be replaced. */
-    collector_kinds.traced =
-        GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(mark_traced_block), 0), 0,
-                    TRACED_KIND_IS_CLEARED);
-    collector_kinds.ticket =
-        GC_new_kind(GC_new_free_list(), GC_MAKE_PROC(GC_new_proc(call_ticket), 0), 0, 1);
-    GC_register_disclaim_proc((int)collector_kinds.ticket, refuse_to_reclaim_ticket, 0);
+    collector_start_marking();
     host_event = GC_get_on_collection_event();
     atomic_store(&noted_cycle, GC_get_gc_no());
     GC_set_on_collection_event(note_event);
@@ -242,19 +196,6 @@ void *collector_new_block(size_t n_bytes, bool traced)
                               (int)(traced ? collector_kinds.traced : collector_kinds.plain));
     collector_end_request();
     return block;
-}
-
-void *collector_new_ticket(size_t number)
-{
-    GC_word *ticket;
-
-    collector_begin_request();
-    /* A block of its own: mark bits of small objects share words. */
-    ticket = GC_generic_malloc(COLLECTOR_BLOCK_ALIGNMENT - 1, (int)collector_kinds.ticket);
-    collector_end_request();
-    if (ticket != NULL)
-        *ticket = number;
-    return ticket;
 }
 
 void collector_free_block(void *block)
@@ -479,12 +420,12 @@ static void GC_CALLBACK sentinel_died(void *object, void *data)
 
     (void)data;
     if (atomic_exchange(&seen_cycle, cycle) != cycle)
-        hooks->finalization_point();
-    if (hooks->is_anything_left()) {
+        collector_hooks->finalization_point();
+    if (collector_hooks->is_anything_left()) {
         set_up(object); /* allocates nothing that could run other finalizers */
     } else {
         atomic_fetch_sub(&n_sentinels, 1);
-        if (hooks->is_anything_left()) /* it came between */
+        if (collector_hooks->is_anything_left()) /* it came between */
             collector_want_finalization_point();
     }
     errno = saved_errno;
@@ -510,40 +451,6 @@ void collector_want_finalization_point(void)
             atomic_fetch_sub(&n_sentinels, 1);
     }
     collector_end_request();
-}
-
-bool collector_is_incremental(void)
-{
-    return GC_is_incremental_mode() != 0;
-}
-
-bool collector_protects_traced_blocks(void)
-{
-    return GC_is_incremental_mode() &&
-           (GC_incremental_protection_needs() & GC_PROTECTS_POINTER_HEAP) != 0;
-}
-
-void collector_unmark_block(void *block)
-{
-    GC_clear_mark_bit(block);
-}
-
-void collector_mark_words(struct collector_marker *marker, const void *from, const void *to)
-{
-    struct GC_ms_entry *top = marker->top, *limit = marker->limit;
-    void **end = (void **)to;
-
-    for (void **word = (void **)from; word < end; word++) {
-        void *candidate = *(void *volatile *)word;
-
-        top = GC_MARK_AND_PUSH(candidate, top, limit, word);
-    }
-    marker->top = top;
-}
-
-void collector_mark_pointer(struct collector_marker *marker, void *block)
-{
-    marker->top = GC_MARK_AND_PUSH(block, marker->top, marker->limit, NULL);
 }
 
 void collector_forget(void **pointers, size_t n)

@@ -48,6 +48,12 @@ struct collector_hooks {
     void (*ticket_idle)(size_t number);
 
     /*
+     * After collector_look_again(), where collections are incremental: once in each at least, as
+     * mark.  Calls collector_mark_again() for blocks whose contents change unseen.
+     */
+    void (*look_again)(struct collector_marker *marker);
+
+    /*
      * Calls fn for each block and each ticket that were not freed; it may call unreached and
      * ticket_idle.  Lock held, other threads running.
      */
@@ -202,6 +208,15 @@ bool collector_protects_traced_blocks(void);
 
 /* As if the block were new: whoever points to it, the collector looks into it once more. */
 void collector_unmark_block(void *block);
+
+/*
+ * Lock not held.  From now on look_again() is called.  For good: to be called again only after it
+ * has returned false, for want of memory.  May collect.
+ */
+bool collector_look_again(void);
+
+/* In look_again().  If the block has been found reachable its contents are looked at once more. */
+void collector_mark_again(struct collector_marker *marker, void *block);
 
 /* In the mark hook: everything in [from, to) that looks like a pointer. */
 void collector_mark_words(struct collector_marker *marker, const void *from, const void *to);

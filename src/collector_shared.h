@@ -18,6 +18,15 @@ extern struct collector_kinds {
     unsigned plain, traced, ticket;
 } collector_kinds;
 
+extern const struct collector_hooks *collector_hooks;
+
+/* Makes the kinds that have a mark procedure. */
+void collector_start_marking(void);
+
+/* Lock held, at the end of a collection that calls no disclaim procedure.  false: it is no ticket. */
+bool collector_stand_in_for_ticket(void *ticket);
+void collector_stand_in_for_own_ticket(void);
+
 /* Around requests of our own: the host does not hear of their failing. */
 void collector_begin_request(void);
 void collector_end_request(void);

@@ -161,6 +161,24 @@ static void ticket_called(size_t ticket, struct collector_marker *marker)
     fault_release();
 }
 
+bool region_changes_unseen(const struct region *region)
+{
+    return region->traced && (region->by_handle || !region->charged);
+}
+
+static void look_again_at(struct reservation *reservation, void *marker)
+{
+    const struct region *region = region_on(reservation);
+
+    if (region != NULL && region_changes_unseen(region))
+        reservation_mark_again(reservation, marker);
+}
+
+static void look_again(struct collector_marker *marker)
+{
+    registry_each(look_again_at, marker);
+}
+
 /* ---- release -------------------------------------------------------------- */
 
 static void *count_released(void *arg)
@@ -302,6 +320,7 @@ static void start_once(void)
         .mark = mark_block,
         .ticket_called = ticket_called,
         .ticket_idle = roots_forget,
+        .look_again = look_again,
         .each_block = each_block,
         .finalization_point = finalization_point,
         .is_anything_left = is_anything_left,

@@ -393,6 +393,10 @@ int region_create(const struct region_request *request, gcmmap_region **handle)
         return ENOMEM;
     if (region->traced)
         roots_start();
+    if (region_changes_unseen(region) && !collector_look_again()) {
+        region_free_record(region);
+        return ENOMEM;
+    }
     error = is_refused_by_collector(region, request) ? ENOTSUP : prepare(region, request);
     if (error == 0) {
         error = map_or_collect(region, request, &more);

@@ -130,6 +130,12 @@ void region_hide(struct region *region);
 
 /* Lock held.  Counts it in or out, with sign 1 or -1. */
 void region_count_live(const struct region *region, ptrdiff_t sign);
+
+/*
+ * Whether pointers may come into it that an incremental collection, which looks for changed pages
+ * of its heap, does not notice: from other mappings of the same pages, or as they lie elsewhere.
+ */
+bool region_changes_unseen(const struct region *region);
 /* With what GCMMAP_ flags its pages are to be mapped. */
 unsigned region_map_flags(const struct region *region);
 

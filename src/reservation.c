@@ -166,6 +166,15 @@ void reservation_unmark(const struct reservation *reservation)
         collector_unmark_block(block);
 }
 
+void reservation_mark_again(const struct reservation *reservation, struct collector_marker *marker)
+{
+    unsigned char *block = reservation_block(reservation);
+    unsigned char *end = block + reservation_block_bytes(reservation);
+
+    for (; block < end; block = block_after(block))
+        collector_mark_again(marker, block);
+}
+
 static void *forget(void *arg)
 {
     struct reservation *reservation = arg;

@@ -56,6 +56,10 @@ size_t reservation_block_bytes(const struct reservation *reservation);
 /* Lock held.  All of its blocks are new to the collector: see collector_unmark_block(). */
 void reservation_unmark(const struct reservation *reservation);
 
+/* In collector_hooks.look_again(): those of its blocks that were found reachable are read once more. */
+struct collector_marker;
+void reservation_mark_again(const struct reservation *reservation, struct collector_marker *marker);
+
 /* What to do with a new reservation; lock held. */
 typedef void reservation_receiver(struct reservation *reservation);
 

@@ -1,7 +1,8 @@
 /*
  * What is in a region's pages already when it is mapped, because a file or an adopted mapping brought
- * it along, is kept alive from the first collection on; also where collections are incremental, look
- * only at what has changed, and the addresses were another region's before.
+ * it along, is kept alive from the first collection on; and so is what comes later without a store
+ * by the region's own addresses. Also where collections are incremental, look only at what has
+ * changed, and the addresses were another region's before.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -111,6 +112,91 @@ static void test_all(const char *mode)
     test(mode, (struct kind){ "a large traced file", map_file_with_pointer, LARGE, 3 });
 }
 
+/* ---- what comes later --------------------------------------------------------------- */
+
+#define N_LATER 10u
+
+struct change {
+    const char *name;
+    unsigned flags;
+    size_t n_bytes_first;
+    int (*call)(gcmmap_region *region); /* when the pointer is in the file */
+};
+
+static int files[N_LATER];
+
+static int extend(gcmmap_region *region)
+{
+    return gcmmap_extend(region, SIZE);
+}
+
+static int nothing(gcmmap_region *region)
+{
+    (void)region;
+    return 0;
+}
+
+static void map_all(void *arg)
+{
+    const struct change *change = arg;
+    gcmmap_options options = { .room = SIZE };
+
+    for (unsigned i = 0; i < N_LATER; i++) {
+        files[i] = make_file(0, 0);
+        need(ftruncate(files[i], (off_t)change->n_bytes_first) == 0, "file");
+        kept[i] = gcmmap_map_with(files[i], 0, change->n_bytes_first, change->flags | GCMMAP_TRACED,
+                                  &options);
+        need(kept[i] != NULL, change->name);
+    }
+}
+
+static void change_all(void *arg)
+{
+    const struct change *change = arg;
+
+    for (unsigned i = 0; i < N_LATER; i++) {
+        void *object = new_object();
+
+        need(ftruncate(files[i], (off_t)SIZE) == 0 &&
+                 pwrite(files[i], &object, sizeof object, (off_t)(SIZE - sizeof object)) ==
+                     sizeof object,
+             "file");
+        need(change->call(kept[i]) == 0, change->name);
+    }
+}
+
+static void test_later(const char *mode, struct change change)
+{
+    unsigned n_lost = 0;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        n_finalized = 0;
+        round_number++;
+        apart(map_all, &change);
+        collect_as_bdwgc_does();
+        GC_disable();
+        apart(change_all, &change);
+        GC_enable();
+        collect_as_bdwgc_does();
+        n_lost += n_finalized;
+        for (unsigned i = 0; i < N_LATER; i++)
+            close(files[i]);
+        memset(kept, 0, sizeof kept);
+        collect_thoroughly();
+    }
+    ok(n_lost == 0, "%s, %s: of %d objects %u are lost", mode, change.name, ROUNDS * (int)N_LATER,
+       n_lost);
+}
+
+static void test_all_later(const char *mode)
+{
+    const unsigned rw = GCMMAP_READ | GCMMAP_WRITE;
+
+    test_later(mode, (struct change){ "extended over it", rw, 4096, extend });
+    test_later(mode, (struct change){ "refreshed", GCMMAP_READ, 4096, gcmmap_refresh });
+    test_later(mode, (struct change){ "written to the file", GCMMAP_READ, SIZE, nothing });
+}
+
 /* An address that a region cannot have there is not passed over in silence. */
 static void test_address(void)
 {
@@ -123,15 +209,59 @@ static void test_address(void)
                       "incremental: traced, at an address");
 }
 
+/* Pages outside the heap: mapped before the host switched to that mode. */
+static void map_by_handle(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < N_LATER; i++) {
+        kept[i] = gcmmap_alloc(SIZE, GCMMAP_BY_HANDLE);
+        need(kept[i] != NULL, "gcmmap_alloc");
+    }
+}
+
+static void store_all(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < N_LATER; i++)
+        *(void **)gcmmap_data(kept[i]) = new_object();
+}
+
+static void test_by_handle(void)
+{
+    unsigned n_lost = 0;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        n_finalized = 0;
+        round_number++;
+        collect_as_bdwgc_does();
+        GC_disable();
+        apart(store_all, NULL);
+        GC_enable();
+        collect_as_bdwgc_does();
+        n_lost += n_finalized;
+    }
+    ok(n_lost == 0, "incremental, by handle from before: of %d objects %u are lost",
+       ROUNDS * (int)N_LATER, n_lost);
+    memset(kept, 0, sizeof kept);
+}
+
+static void test_both(const char *mode)
+{
+    test_all(mode);
+    test_all_later(mode);
+}
+
 int main(void)
 {
     GC_INIT();
     if (!GC_is_incremental_mode())
-        test_all("whole collections");
+        test_both("whole collections");
+    apart(map_by_handle, NULL);
     GC_enable_incremental();
     if (!GC_is_incremental_mode())
         return done_testing();
-    test_all("incremental");
+    test_by_handle();
+    test_both("incremental");
     test_address();
     return done_testing();
 }

@@ -557,9 +557,14 @@ int main(int n_arguments, char **arguments)
     test_often(map_with_all_options, N_OFTEN, "a region with options");
     test_often(allocate_afresh, N_OFTEN / 10, "memory on fresh blocks");
     test_often(map_by_handle_aligned, N_OFTEN, "a region by handle");
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        if (only == NULL || strcmp(only, scenarios[i].name) == 0)
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
+        if (only != NULL && strcmp(only, scenarios[i].name) != 0)
+            continue;
+        if (scenarios[i].prepare == hold_a_part && !GC_get_all_interior_pointers())
+            ok(true, "%s # SKIP no pointer into a part holds it", scenarios[i].name);
+        else
             inject_into_all(&scenarios[i]);
+    }
     test_reach();
     reset_file();
     test_first_calls();

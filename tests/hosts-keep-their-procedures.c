@@ -109,6 +109,45 @@ static void keep_one(void *arg)
     GC_end_stubborn_change(kept);
 }
 
+/* A region that the host shows the collector by its procedure for further roots only. */
+static GC_push_other_roots_proc pushed_below;
+static void **pushed; /* malloc'ed */
+
+static void GC_CALLBACK push(void)
+{
+    pushed_below();
+    GC_push_all(pushed, pushed + 1);
+}
+
+static void push_one(void *arg)
+{
+    (void)arg;
+    pushed = malloc(sizeof *pushed);
+    need(pushed != NULL, "malloc");
+    *pushed = gcmmap_data(gcmmap_map(fd, 0, SIZE, GCMMAP_READ));
+    need(*pushed != NULL, "gcmmap_map");
+    pushed_below = GC_get_push_other_roots();
+    GC_set_push_other_roots(push);
+}
+
+static void trace_a_file(void *arg)
+{
+    (void)arg;
+    need(gcmmap_map(fd, 0, SIZE, GCMMAP_READ | GCMMAP_TRACED) != NULL, "gcmmap_map");
+}
+
+static void test_pushed(const char *when)
+{
+    uintptr_t hidden;
+
+    collect_thoroughly();
+    hidden = ~(uintptr_t)*pushed;
+    ok(gcmmap_of((void *)~hidden) != NULL && has_bytes((void *)~hidden, SIZE, 1, 0),
+       "%s: what its procedure for further roots pushes is alive", when);
+    hidden = 0;
+    *pushed = NULL;
+}
+
 static void regions_come_and_go(const char *when)
 {
     unsigned n_wrong = 0, n_disclaimed_before = n_disclaimed, n_closed_before = n_closed;
@@ -146,7 +185,10 @@ static int before_us(void *arg)
     set_up_kinds();
     GC_set_on_collection_event(count_event);
     GC_set_warn_proc(count_warning);
+    apart(push_one, NULL);
+    apart(trace_a_file, NULL); /* from now on we have roots of our own to push */
     regions_come_and_go("before us");
+    test_pushed("before us");
     ok(n_events[GC_EVENT_START] > 0 &&
            (GC_is_incremental_mode() ? n_events[GC_EVENT_RECLAIM_END] > 0
                                      : n_events[GC_EVENT_START] == n_events[GC_EVENT_RECLAIM_END]),
@@ -165,7 +207,10 @@ static int after_us(void *arg)
     GC_set_on_collection_event(count_late_event);
     GC_set_warn_proc(count_warning);
     apart(keep_one, NULL);
+    apart(trace_a_file, NULL);
+    apart(push_one, NULL);
     regions_come_and_go("after us");
+    test_pushed("after us");
     ok(n_late_events > 0, "its event procedure is called");
     ok(GC_get_warn_proc() == count_warning, "its warning procedure is in place");
     ok(n_marked > 0 && gcmmap_of(gcmmap_data(kept->region)) == kept->region &&

@@ -50,13 +50,8 @@ static void holds_until_truncated(const char *name, unsigned flags)
     fd = make_file(1, FILE_SIZE);
     n_finalized = 0;
     GC_disable();
-    if (GC_is_incremental_mode()) { /* what comes later is seen in whole collections only */
-        apart(write_pointers, NULL);
-        apart(map_file, &flags);
-    } else {
-        apart(map_file, &flags);
-        apart(write_pointers, NULL);
-    }
+    apart(map_file, &flags);
+    apart(write_pointers, NULL);
     GC_enable();
     collect_with_noise();
     collect_thoroughly();
