@@ -848,8 +848,12 @@ int gcmmap_sync(const void *p, size_t size, unsigned flags);
  * well as those of any bytes in the middle.  To make some bytes inaccessible without
  * others, let them begin and end with a page.
  * It does not change what is traced: that is decided when mapping.  What lies in pages
- * of a traced region that nobody may read keeps alive what it points to, as before; the
- * collector then needs a free file descriptor to read it.
+ * of a traced region that nobody may read keeps alive what it points to, as before.  The
+ * collector reads it through a descriptor of /proc/self/mem: opened (close-on-exec) by the first
+ * call that makes such pages, kept for all others, opened anew in forked children.  In a program
+ * that closes descriptors that are not its own, and in a child that may not open that file (no
+ * /proc in a chroot, PR_SET_DUMPABLE), each collection tries to open it; where it cannot, for
+ * want of a descriptor say, what only such pages point to is lost.
  *
  * \param access  GCMMAP_READ, GCMMAP_WRITE (which includes READ), GCMMAP_EXEC, combined;
  *                0: any access ends in SIGSEGV.
@@ -860,6 +864,8 @@ int gcmmap_sync(const void *p, size_t size, unsigned flags);
  *   ENOTSUP  the region is traced, and the collector finds out by write protection which
  *            pages change (incremental mode; it would undo this); or access is not to read,
  *            and the system (no /proc) does not let the collector read protected pages
+ *   EMFILE, ENFILE   the region is traced, access is not to read, and there is no descriptor left to
+ *            keep: see above
  *   ENOMEM   no map slots left, even after collections.  If earlier calls gave
  *            parts of these bytes different access, some of the first ones may be changed;
  *            otherwise none

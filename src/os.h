@@ -228,9 +228,14 @@ size_t os_copy(void *to, const void *from, size_t n_bytes, bool in);
  */
 int os_copy_through_pipe(void *to, const void *from, size_t n_bytes);
 
-/* The same for memory that is protected against reading, and whether that can be done at all. */
+/*
+ * The same for memory that is protected against reading; async-signal-safe, too.  It needs a
+ * descriptor, which is kept from the first "begin" on: EMFILE, ENFILE, ENOMEM: not now; ENOTSUP:
+ * the system does not let anybody read there.  The last: in a forked child, before all else.
+ */
+int os_begin_peeking_protected(void);
 int os_peek_protected(void *to, const void *from, size_t n_bytes);
-bool os_peeks_protected(void);
+void os_peek_protected_in_child(void);
 
 /* Bytes of writable static data of all loaded objects; about, and found out once. */
 size_t os_static_data_bytes(void);

@@ -398,33 +398,3 @@ int os_grow_file(int fd, off_t size)
     errno = saved_errno;
     return error;
 }
-
-/* As debuggers do.  Opened afresh: see open_pagemap(). */
-int os_peek_protected(void *to, const void *from, size_t n_bytes)
-{
-    int saved_errno = errno;
-    int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    ssize_t n = -1;
-
-    if (fd >= 0) {
-        do
-            n = pread(fd, to, n_bytes, (off_t)(uintptr_t)from);
-        while (n < 0 && errno == EINTR);
-        (void)close(fd);
-    }
-    errno = saved_errno;
-    return n == (ssize_t)n_bytes ? 0 : EFAULT;
-}
-
-bool os_peeks_protected(void)
-{
-    void *page;
-    char byte;
-    bool peeks;
-
-    if (os_set_aside(os_page_size(), 0, 0, &page) != 0)
-        return false;
-    peeks = os_peek_protected(&byte, page, 1) == 0;
-    (void)os_unmap(page, os_page_size());
-    return peeks;
-}

@@ -102,9 +102,13 @@ int os_peek_protected(void *to, const void *from, size_t n_bytes)
     return EFAULT;
 }
 
-bool os_peeks_protected(void)
+int os_begin_peeking_protected(void)
 {
-    return false;
+    return ENOTSUP;
+}
+
+void os_peek_protected_in_child(void)
+{
 }
 
 int os_extra_open_secret(size_t n_bytes, int *fd)

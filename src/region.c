@@ -299,6 +299,7 @@ static void finalization_point(void)
 
 static void after_fork_in_child(void)
 {
+    os_peek_protected_in_child();
     places_after_fork_in_child();
     region_policies_after_fork_in_child();
     region_finish_closing_in_child();

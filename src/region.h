@@ -94,7 +94,8 @@ bool region_is_protected_by_collector(const struct region_pin *pin);
 
 /*
  * Before the access to pinned pages changes.  ENOTSUP: the collector changes it by itself
- * (incremental mode), or could not trace what is protected against reading.
+ * (incremental mode), or could not trace what is protected against reading; EMFILE, ENFILE,
+ * ENOMEM: nor can it just now.
  */
 int region_begin_protect(const struct region_pin *pin, unsigned access);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "collector.h"
+#include "os.h"
 #include "outside.h"
 #include "region_record.h"
 #include "registry.h"
@@ -215,13 +216,17 @@ bool region_is_protected_by_collector(const struct region_pin *pin)
 int region_begin_protect(const struct region_pin *pin, unsigned access)
 {
     bool readable = (access & (GCMMAP_READ | GCMMAP_WRITE)) != 0;
+    int error;
 
     region_expect_protection(pin->region);
     if (!pin->traced)
         return 0;
-    if (region_is_protected_by_collector(pin) || (!readable && !os_peeks_protected()))
+    if (region_is_protected_by_collector(pin))
         return ENOTSUP;
-    if (!readable)
+    if (readable)
+        return 0;
+    error = os_begin_peeking_protected();
+    if (error == 0)
         region_expect_faults(pin);
-    return 0;
+    return error;
 }
