@@ -326,33 +326,54 @@ void collector_set_least_allocated(size_t n_bytes)
     GC_set_min_bytes_allocd(n_bytes);
 }
 
-static atomic_uint n_pauses; /* of all threads */
+static atomic_uint n_pauses;            /* of all threads */
+static atomic_uint n_disabled;          /* of them, those that GC_disable() has counted */
+static atomic_bool is_disabled_by_host; /* when the first of them began */
 static _Thread_local unsigned n_own_pauses;
 
 void collector_pause(bool pause)
 {
     if (pause) {
-        atomic_fetch_add(&n_pauses, 1);
+        if (atomic_fetch_add(&n_pauses, 1) == 0)
+            atomic_store(&is_disabled_by_host, GC_is_disabled() != 0);
         n_own_pauses++;
         GC_disable();
+        atomic_fetch_add(&n_disabled, 1);
         collector_locked(begin_exactly, NULL);
     } else {
         collector_locked(end_exactly, NULL);
         GC_enable();
+        atomic_fetch_sub(&n_disabled, 1);
         n_own_pauses--;
         atomic_fetch_sub(&n_pauses, 1);
     }
+}
+
+/*
+ * Ends the pauses of threads that are not here any more.  Who forks holds the lock that
+ * GC_disable() takes, so they wait in front of it rather than behind; one call too many would
+ * switch collections off for ever.
+ */
+static void end_others_pauses(void)
+{
+    while (set_aside.n > n_own_pauses)
+        collector_locked(end_exactly, NULL);
+    for (unsigned n = atomic_load(&n_disabled); n > n_own_pauses; n--)
+        if (GC_is_disabled())
+            GC_enable();
+    /* Between the call and our counting, for some nanoseconds. */
+    if (n_own_pauses == 0 && atomic_load(&n_pauses) > 0 && !atomic_load(&is_disabled_by_host) &&
+        GC_is_disabled())
+        GC_enable();
+    atomic_store(&n_disabled, n_own_pauses);
+    atomic_store(&n_pauses, n_own_pauses);
 }
 
 void collector_after_fork_in_child(void)
 {
     n_requests = n_own_requests;
     end_exchange();
-    while (atomic_load(&n_pauses) > n_own_pauses) {
-        collector_locked(end_exactly, NULL);
-        GC_enable();
-        atomic_fetch_sub(&n_pauses, 1);
-    }
+    end_others_pauses();
 }
 
 void *collector_block_of(const void *pointer)

@@ -260,6 +260,12 @@ void pace_host(size_t bytes_ours)
     atomic_flag_clear(&is_busy);
 }
 
+/* The one that was at it is not here. */
+void pace_after_fork_in_child(void)
+{
+    atomic_flag_clear(&is_busy);
+}
+
 void pace_host_if_changed(size_t bytes_ours)
 {
     if (atomic_load_explicit(&last_bytes_ours, memory_order_relaxed) != bytes_ours)

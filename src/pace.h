@@ -54,4 +54,6 @@ void pace_host(size_t bytes_ours);
 /* The same, and next to nothing if the number is that of the last call. */
 void pace_host_if_changed(size_t bytes_ours);
 
+void pace_after_fork_in_child(void);
+
 #endif

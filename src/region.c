@@ -302,9 +302,11 @@ static void after_fork_in_child(void)
     os_peek_protected_in_child();
     places_after_fork_in_child();
     region_policies_after_fork_in_child();
+    region_budget_after_fork_in_child();
     region_finish_closing_in_child();
     release_after_fork_in_child();
     reserve_after_fork_in_child();
+    pace_after_fork_in_child();
     collector_after_fork_in_child();
 }
 

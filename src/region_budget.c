@@ -15,11 +15,19 @@
 static struct region_budget limit; /* 0: none */
 static atomic_bool is_limited;     /* may be read without */
 static struct region_budget in_the_making;
+static _Thread_local struct region_budget own_making; /* this thread's part of it */
 
 static bool fits(size_t limit_of, size_t used, size_t making, size_t more)
 {
     return limit_of == 0 || more == 0 ||
            (used <= limit_of && making <= limit_of - used && more <= limit_of - used - making);
+}
+
+static void count(struct region_budget *total, const struct region_budget *more, ptrdiff_t sign)
+{
+    total->n_regions += (size_t)sign * more->n_regions; /* wraps as it should */
+    total->n_bytes += (size_t)sign * more->n_bytes;
+    total->n_charged += (size_t)sign * more->n_charged;
 }
 
 struct budget_call {
@@ -40,9 +48,8 @@ static void *begin(void *arg)
         call->error = EDQUOT;
         return NULL;
     }
-    in_the_making.n_regions += more->n_regions;
-    in_the_making.n_bytes += more->n_bytes;
-    in_the_making.n_charged += more->n_charged;
+    count(&in_the_making, more, 1);
+    count(&own_making, more, 1);
     return NULL;
 }
 
@@ -61,9 +68,8 @@ static void *end(void *arg)
 {
     const struct region_budget *more = arg;
 
-    in_the_making.n_regions -= more->n_regions;
-    in_the_making.n_bytes -= more->n_bytes;
-    in_the_making.n_charged -= more->n_charged;
+    count(&in_the_making, more, -1);
+    count(&own_making, more, -1);
     return NULL;
 }
 
@@ -71,6 +77,12 @@ void region_budget_end(const struct region_budget *more)
 {
     if (more->n_regions != 0 || more->n_bytes != 0)
         collector_locked(end, (void *)more);
+}
+
+/* What threads were making that are not here never comes. */
+void region_budget_after_fork_in_child(void)
+{
+    in_the_making = own_making;
 }
 
 static void *set(void *arg)

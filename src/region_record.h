@@ -192,6 +192,7 @@ void region_forget_parts(struct region *region);
  */
 int region_budget_begin(struct region_budget *more);
 void region_budget_end(const struct region_budget *more);
+void region_budget_after_fork_in_child(void);
 
 /* What is to be told when a region's pages are gone. */
 struct region_news {

@@ -159,11 +159,15 @@ INJECTABLE = \
 	shm_open shm_unlink stat strdup syscall write
 if OS_LINUX
 c_tests += tests/every-failure-is-told-and-undone \
+	tests/forked-children-go-on-collecting \
 	tests/forked-children-unmap-nothing-twice \
 	tests/programs-of-calls-survive-shortages \
 	tests/protected-pages-need-no-free-descriptor
 endif
 tests_protected_pages_need_no_free_descriptor_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
+tests_forked_children_go_on_collecting_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
+tests_forked_children_go_on_collecting_LDFLAGS = -Wl,--wrap=GC_disable -Wl,--wrap=GC_enable \
+	-Wl,--wrap=GC_generic_malloc -Wl,--wrap=GC_get_min_bytes_allocd
 tests_forked_children_unmap_nothing_twice_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_forked_children_unmap_nothing_twice_LDFLAGS = -Wl,--wrap=munmap
 tests_every_failure_is_told_and_undone_SOURCES = tests/every-failure-is-told-and-undone.c \
