@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "live.h"
@@ -64,10 +65,13 @@ static void *work(void *arg)
     }
 }
 
+/* The others wait for the same lock, and on a busy machine hardly get it in between. */
 static void *collect(void *arg)
 {
-    while (!atomic_load(&enough))
+    while (!atomic_load(&enough)) {
         (void)gcmmap_collect();
+        sched_yield();
+    }
     return arg;
 }
 
