@@ -134,8 +134,7 @@ typedef struct {
  * collection about 0.25 ms.  With GCMMAP_BY_HANDLE only the handle keeps the region:
  * pointers into it do NOT count, and a slice that outlives the last handle faults, or
  * sees what is mapped there next.  So keep the handle beside each slice.
- * In return the region may have any size, and costs what mmap(2) costs.  (A traced region lies
- * in the collector's heap all the same if collections are incremental by then, and has to fit.)
+ * In return the region may have any size, and costs what mmap(2) costs.
  */
 #define GCMMAP_BY_HANDLE 0x40u
 
@@ -226,7 +225,7 @@ typedef struct {
  *
  * Not where the host collects incrementally by write protection (ENOTSUP): bdwgc makes any page
  * of its heap accessible that is touched.  If it begins with that later, guards are lost.  With
- * GCMMAP_BY_HANDLE, not traced, they stay.
+ * GCMMAP_BY_HANDLE they stay.
  *
  * Without the flag there are guards where they cost nothing: behind the pages of a writable
  * region that has more than 32 KiB or that is a whole number of pages; none in front.
@@ -427,8 +426,7 @@ typedef struct {
  *          calls say:
  *   EINVAL     alignment is not a power of two; address is not a multiple of alignment and
  *              of the size of pages; or something in reserved is not zero
- *   ENOTSUP    address, and flags lack GCMMAP_BY_HANDLE; or the region is traced and collections
- *              are incremental
+ *   ENOTSUP    address, and flags lack GCMMAP_BY_HANDLE
  *   EEXIST     something is mapped at address, or in the room behind it
  *   EPERM      address is lower than the system allows
  *   ENOMEM     address is higher than addresses go
@@ -570,8 +568,7 @@ gcmmap_region *gcmmap_snapshot(int fd, int64_t offset, size_t size, unsigned fla
  * Its pages move to addresses that the collector follows pointers into, and gcmmap_data()
  * tells where; what they hold, and what they are mapped from, stays.  The old addresses are free
  * for others from then on: pointers to them are the caller's matter.  With GCMMAP_BY_HANDLE
- * the pages stay where they are (unless they are traced and collections are incremental).  The
- * region is traced if its memory is private and writable, as any other.
+ * the pages stay where they are.  The region is traced if its memory is private and writable, as any other.
  *
  * \param addr      of its first page; the whole range has to be one mapping, as a line of
  *                  /proc/self/maps shows it, or a part of one.
@@ -861,7 +858,7 @@ int gcmmap_sync(const void *p, size_t size, unsigned flags);
  *   EINVAL   access has other bits
  *   EACCES   GCMMAP_WRITE on a shared mapping of a file that was not open for writing;
  *            GCMMAP_EXEC on a noexec file system
- *   ENOTSUP  the region is traced, and the collector finds out by write protection which
+ *   ENOTSUP  the region is traced, not mapped by handle, and the collector finds out by write protection which
  *            pages change (incremental mode; it would undo this); or access is not to read,
  *            and the system (no /proc) does not let the collector read protected pages
  *   EMFILE, ENFILE   the region is traced, access is not to read, and there is no descriptor left to

@@ -166,6 +166,11 @@ bool region_changes_unseen(const struct region *region)
     return region->traced && (region->by_handle || !region->charged);
 }
 
+bool region_is_watched(const struct region *region)
+{
+    return region->traced && !region->by_handle && collector_protects_traced_blocks();
+}
+
 static void look_again_at(struct reservation *reservation, void *marker)
 {
     const struct region *region = region_on(reservation);

@@ -186,9 +186,8 @@ static int map_outside(struct region *region, const struct region_request *reque
 
 unsigned region_map_flags(const struct region *region)
 {
-    bool protect = region->traced && collector_protects_traced_blocks();
-
-    return protect ? (region->flags & ~GCMMAP_WRITE) | GCMMAP_READ : region->flags;
+    return region_is_watched(region) ? (region->flags & ~GCMMAP_WRITE) | GCMMAP_READ
+                                     : region->flags;
 }
 
 /*
@@ -202,8 +201,6 @@ static bool is_refused_by_collector(const struct region *region,
 
     if (!collector_lets_us_live())
         return true;
-    if (request->address != NULL && !region->by_handle && request->n_bytes != 0)
-        return true; /* it was to lie outside of the heap: see new_record() */
     return is_affected && !region->by_handle && collector_protects_traced_blocks();
 }
 
@@ -303,9 +300,6 @@ static struct region *new_record(const struct region_request *request)
     /* Nothing to point into: then the handle's block will do. */
     region->by_handle =
         (region->flags & GCMMAP_BY_HANDLE) != 0 && (request->n_bytes != 0 || request->room != 0);
-    /* Which pages change between two steps of a collection bdwgc sees in its heap only. */
-    if (region->traced && collector_is_incremental())
-        region->by_handle = false;
     return region;
 }
 

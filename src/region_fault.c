@@ -19,8 +19,7 @@ static bool is_collectors(const void *user, int signal)
 {
     const struct region *region = user;
 
-    return signal == SIGSEGV && region->traced && !region->by_handle &&
-           collector_protects_traced_blocks();
+    return signal == SIGSEGV && region_is_watched(region);
 }
 
 static int kind_of(const struct region *region, const gcmmap_fault *fault)

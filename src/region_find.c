@@ -210,7 +210,7 @@ void region_expect_faults(const struct region_pin *pin)
 
 bool region_is_protected_by_collector(const struct region_pin *pin)
 {
-    return pin->traced && collector_protects_traced_blocks();
+    return region_is_watched(pin->region);
 }
 
 int region_begin_protect(const struct region_pin *pin, unsigned access)

@@ -136,6 +136,9 @@ void region_count_live(const struct region *region, ptrdiff_t sign);
  * of its heap, does not notice: from other mappings of the same pages, or as they lie elsewhere.
  */
 bool region_changes_unseen(const struct region *region);
+
+/* Whether the collector sees by write protection which of its pages change.  Signal handlers too. */
+bool region_is_watched(const struct region *region);
 /* With what GCMMAP_ flags its pages are to be mapped. */
 unsigned region_map_flags(const struct region *region);
 

@@ -67,8 +67,7 @@ static void adopt_all(void *arg)
         region = gcmmap_adopt(at, SIZE, flags, told, number);
         data = gcmmap_data(region);
         n_wrong += data == NULL || !has_bytes(data, SIZE, SEED, 0) || gcmmap_size(region) != SIZE;
-        if (!GC_is_incremental_mode()) /* which makes traced ones move in any case */
-            n_wrong += (flags & GCMMAP_BY_HANDLE) ? data != at : data == at;
+        n_wrong += (flags & GCMMAP_BY_HANDLE) ? data != at : data == at;
         n_wrong += gcmmap_of(data + SIZE / 2) != region;
         if (i % 4 == 0)
             n_wrong += fault_of_access(data, true) != SIGSEGV;

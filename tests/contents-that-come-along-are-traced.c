@@ -197,19 +197,7 @@ static void test_all_later(const char *mode)
     test_later(mode, (struct change){ "written to the file", GCMMAP_READ, SIZE, nothing });
 }
 
-/* An address that a region cannot have there is not passed over in silence. */
-static void test_address(void)
-{
-    gcmmap_options options = { .address = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                               -1, 0) };
-
-    need(options.address != MAP_FAILED && munmap(options.address, SIZE) == 0, "mmap");
-    errno = 0;
-    (void)gives_errno((intptr_t)gcmmap_alloc_with(SIZE, GCMMAP_BY_HANDLE, &options), ENOTSUP,
-                      "incremental: traced, at an address");
-}
-
-/* Pages outside the heap: mapped before the host switched to that mode. */
+/* Pages outside the heap. */
 static void map_by_handle(void *arg)
 {
     (void)arg;
@@ -226,7 +214,7 @@ static void store_all(void *arg)
         *(void **)gcmmap_data(kept[i]) = new_object();
 }
 
-static void test_by_handle(void)
+static void test_by_handle(const char *when)
 {
     unsigned n_lost = 0;
 
@@ -240,7 +228,7 @@ static void test_by_handle(void)
         collect_as_bdwgc_does();
         n_lost += n_finalized;
     }
-    ok(n_lost == 0, "incremental, by handle from before: of %d objects %u are lost",
+    ok(n_lost == 0, "incremental, by handle %s: of %d objects %u are lost", when,
        ROUNDS * (int)N_LATER, n_lost);
     memset(kept, 0, sizeof kept);
 }
@@ -260,8 +248,9 @@ int main(void)
     GC_enable_incremental();
     if (!GC_is_incremental_mode())
         return done_testing();
-    test_by_handle();
+    test_by_handle("from before");
+    apart(map_by_handle, NULL);
+    test_by_handle("from now");
     test_both("incremental");
-    test_address();
     return done_testing();
 }

@@ -70,7 +70,6 @@ int main(void)
     unsigned char *at;
     gcmmap_region *region;
     gcmmap_options options = { .room = 40 * SIZE };
-    unsigned pointer_free = 0;
     bool is_right = true;
 
     GC_INIT();
@@ -104,13 +103,7 @@ int main(void)
     (void)gives_errno((intptr_t)gcmmap_alloc_with(SIZE, GCMMAP_BY_HANDLE, &options), EINVAL,
                       "a contradicting alignment");
     options.alignment = 0;
-    if (GC_is_incremental_mode()) {
-        errno = 0;
-        (void)gives_errno((intptr_t)gcmmap_alloc_with(SIZE, GCMMAP_BY_HANDLE, &options), ENOTSUP,
-                          "traced, where collections are incremental");
-        pointer_free = GCMMAP_POINTER_FREE;
-    }
-    region = gcmmap_alloc_with(SIZE, GCMMAP_BY_HANDLE | pointer_free, &options);
+    region = gcmmap_alloc_with(SIZE, GCMMAP_BY_HANDLE, &options);
     ok(gcmmap_data(region) == at, "memory with room");
     for (size_t i = SIZE; is_right && i < 40 * SIZE; i += page)
         is_right = fault_of_access(at + i + page, false) == SIGSEGV;

@@ -80,8 +80,7 @@ int main(void)
 {
     GC_set_handle_fork(1);
     GC_INIT();
-    if (!GC_is_incremental_mode()) /* there traced ones lie in the heap */
-        test(0);
+    test(0);
     test(GCMMAP_POINTER_FREE);
     test(GCMMAP_POINTER_FREE | GCMMAP_GUARDED);
     test(GCMMAP_POINTER_FREE | GCMMAP_NO_FORK);

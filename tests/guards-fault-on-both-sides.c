@@ -272,7 +272,7 @@ static int refused_if_incremental(void *arg)
     errno = 0;
     if (gcmmap_alloc(100, GCMMAP_GUARDED) != NULL || errno != ENOTSUP)
         return 1;
-    region = gcmmap_alloc(100, GCMMAP_GUARDED | GCMMAP_BY_HANDLE | GCMMAP_POINTER_FREE);
+    region = gcmmap_alloc(100, GCMMAP_GUARDED | GCMMAP_BY_HANDLE);
     return region != NULL && faults_at(memory_end(region)) && faults_at(page_start(region) - 1) ? 0
                                                                                                 : 2;
 }

@@ -285,6 +285,7 @@ static int protect_in_that_mode(void)
 {
     void **traced = gcmmap_data(gcmmap_alloc(10 * page, 0));
     unsigned char *other = gcmmap_data(gcmmap_alloc(10 * page, GCMMAP_POINTER_FREE));
+    gcmmap_region *region;
 
     if (!collector_write_protects())
         return 0;
@@ -302,7 +303,15 @@ static int protect_in_that_mode(void)
     if (strcmp(permissions(other, 3), "w-w") != 0 ||
         fault_of_access(other + page, false) != SIGSEGV)
         return 4;
-    return traced[0] == other ? 0 : 5;
+    if (traced[0] != other)
+        return 5;
+    region =
+        gcmmap_alloc(10 * page, GCMMAP_BY_HANDLE); /* pages that the collector does not protect */
+    other = gcmmap_data(region);
+    if (gcmmap_protect(other, 1, 0) != 0 || fault_of_access(other, false) != SIGSEGV)
+        return 6;
+    GC_reachable_here(region);
+    return 0;
 }
 
 static int run_incremental(void *arg)
