@@ -156,6 +156,14 @@ tsan() {
 }
 tsan_tests="threads-map-slice-and-drop collections-meet-closing changes-of-size-meet-other-calls
     threads-grow-and-close-one-region operations-never-reopen-closed-regions"
+# counts LOG: what automake's summary says of all tests.
+counts() {
+    sed -n 's/^# \(PASS\|FAIL\|ERROR\|SKIP\): *//p' "$1" | tail -n 4 |
+        { read -r passed && read -r skipped && read -r failed && read -r errors &&
+            say "$passed passed, $failed failed, $skipped skipped, $errors errors"; } ||
+        say "no summary"
+}
+
 # One build, and the suite again and again.
 modes() {
     build modes "check TESTS="
@@ -166,7 +174,7 @@ modes() {
         # shellcheck disable=SC2086 # words
         env $mode make -k -C "$work/modes" check >"$work/modes.log" 2>&1 || status=$?
         grep -E '^(FAIL|ERROR)' "$work/modes.log" >"$work/modes.reds" || true
-        result "$mode" "$status" "$work/modes.reds"
+        result "$mode: $(counts "$work/modes.log")" "$status" "$work/modes.reds"
     done
 }
 

@@ -128,6 +128,9 @@ static void finalizer_reads(const char *kind, register_function *register_finali
     ok(count_mapped() >= N_OBJECTS, "%s: %u objects with a slice each", kind, N_OBJECTS);
     collect_with_noise();
     collect_thoroughly();
+    /* bdwgc takes "unreachable" ones that wait for their turn back when one before them collects. */
+    for (unsigned i = 0; i < N_OBJECTS / 40 && n_finalized < N_OBJECTS - ACCIDENTS; i++)
+        collect_thoroughly();
     ok(n_finalized >= N_OBJECTS - ACCIDENTS, "%s: %u were finalized", kind, n_finalized);
     ok(n_wrong == 0, "%s: all found their bytes and could map, close and collect", kind);
     apart(check_resurrected, &all_right);

@@ -31,6 +31,14 @@ struct rhythm {
     unsigned long n_collections;
 };
 
+/* The nth of very many. */
+static void *new_small_object(unsigned nth)
+{
+    if (nth % 1000 == 0)
+        run_finalizers_if_asked();
+    return GC_MALLOC(64);
+}
+
 /* In a child, as the collector's heap does not forget. */
 static int replace_objects(void *arg)
 {
@@ -46,7 +54,7 @@ static int replace_objects(void *arg)
         map_some(&rhythm->n_mapped);
     rhythm->n_collections = GC_get_gc_no();
     for (unsigned i = 0; i < N_OBJECTS; i++)
-        objects[next_random(&state) % N_LIVE] = GC_MALLOC(64);
+        objects[next_random(&state) % N_LIVE] = new_small_object(i);
     rhythm->n_collections = GC_get_gc_no() - rhythm->n_collections;
     return objects[0] == NULL;
 }
@@ -67,7 +75,7 @@ static int grow_up(void *arg)
     objects = GC_MALLOC(N_LIVE / 10 * sizeof *objects);
     for (unsigned i = 0; i < N_OBJECTS / 2; i++)
         objects[next_random(&state) % (1 + (i / 200 < N_LIVE / 10 ? i / 200 : N_LIVE / 10 - 1))] =
-            GC_MALLOC(64);
+            new_small_object(i);
     rhythm->n_collections = GC_get_gc_no() - rhythm->n_collections;
     return objects[0] == NULL;
 }
