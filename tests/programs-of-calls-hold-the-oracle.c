@@ -251,10 +251,21 @@ static int run_program(const char *name, const uint8_t *bytes, size_t n)
     return 0;
 }
 
+/* From the first such call on the library keeps one. */
+static void open_descriptor_of_memory(void)
+{
+    gcmmap_region *region = gcmmap_alloc(1, GCMMAP_BY_HANDLE);
+
+    need(region != NULL && gcmmap_protect(gcmmap_data(region), 1, 0) == 0 &&
+             gcmmap_unmap_now(region) == 0,
+         "protected region");
+}
+
 static void prepare(void)
 {
     GC_set_handle_fork(1);
     GC_INIT();
+    open_descriptor_of_memory();
     strcpy(directory, access("/dev/shm", W_OK) == 0 ? "/dev/shm/gcmmap-programs-XXXXXX"
                                                     : "/tmp/gcmmap-programs-XXXXXX");
     nowhere = fopen("/dev/null", "we");
