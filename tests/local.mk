@@ -142,6 +142,7 @@ c_tests = \
 	tests/what-gommap-documents-holds \
 	tests/what-memmap2-documents-holds \
 	tests/what-python-documents-holds \
+	tests/what-regions-grow-over-is-traced \
 	tests/write-back-comes-before-release \
 	tests/write-errors-are-told \
 	tests/written-pages-are-traced
