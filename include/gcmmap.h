@@ -1585,6 +1585,7 @@ typedef struct {
  *   EINVAL     pointer is in no region; or found is NULL, or most is too large
  *   ENOMEM     no memory for so many
  *   EMFILE, ENFILE   no descriptor left to look at threads
+ *   EIO        the system stopped telling of them half-way
  *   ENOTSUP    the host has switched collections off, or gets the collector's events (GC_set_on_
  *              collection_event()) instead of gcmmap; or the system does not tell of threads
  *   ETIMEDOUT  the search took too long.  What was found until then has been told
@@ -1599,7 +1600,7 @@ ssize_t gcmmap_why(const void *pointer, size_t most,
  *
  * \return  0, or -1 with errno set:
  *   EINVAL   to is NULL, or pointer is in no region
- *   ENOMEM, EMFILE, ENFILE, ENOTSUP  as for gcmmap_why()
+ *   ENOMEM, EMFILE, ENFILE, EIO, ENOTSUP  as for gcmmap_why()
  *   EIO, ENOSPC, EPIPE ...  from the stream
  * Threads: any that the collector knows.  Collects, runs finalizers.
  * Since:   0.1

@@ -131,27 +131,39 @@ static bool add_stretch(const struct os_mapped *mapped, void *arg)
     return true;
 }
 
-/* The collector's own helpers keep what they have seen on their stacks, and nothing by it. */
-static bool is_marker(long thread)
+/*
+ * Whether it may hold something.  The collector's own helpers keep what they have seen on their
+ * stacks, and nothing by it.
+ */
+static int look_at_thread(long thread, bool *is_holder)
 {
     char path[64], name[32] = "";
     FILE *file;
+    int error;
 
     (void)snprintf(path, sizeof path, "/proc/self/task/%ld/comm", thread);
     file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    if (fgets(name, sizeof name, file) == NULL)
-        name[0] = '\0';
-    (void)fclose(file);
-    return strncmp(name, "GC-marker", 9) == 0;
+    error = file == NULL ? os_error_of_proc(errno) : 0;
+    if (error == ENOTSUP) /* it has ended */
+        error = 0;
+    if (file != NULL) {
+        if (fgets(name, sizeof name, file) == NULL)
+            name[0] = '\0';
+        (void)fclose(file);
+    }
+    *is_holder = file != NULL && strncmp(name, "GC-marker", 9) != 0;
+    return error;
 }
 
 static void add_thread(struct os_threads *threads, long thread)
 {
+    bool is_holder;
     long *table;
 
-    if (thread <= 0 || thread == os_thread() || is_marker(thread))
+    if (thread <= 0 || thread == os_thread())
+        return;
+    threads->error = look_at_thread(thread, &is_holder);
+    if (threads->error != 0 || !is_holder)
         return;
     table = make_room(threads->threads, threads->n, sizeof *table);
     if (table == NULL) {
@@ -162,12 +174,26 @@ static void add_thread(struct os_threads *threads, long thread)
     table[threads->n++] = thread;
 }
 
+/* Those that a reader who gave up half-way has not seen might be the ones that hold something. */
+static int read_threads(struct os_threads *threads, DIR *directory)
+{
+    const struct dirent *entry;
+
+    while (threads->error == 0) {
+        errno = 0;
+        entry = readdir(directory);
+        if (entry == NULL)
+            return errno == 0 || errno == ENOMEM ? errno : EIO;
+        add_thread(threads, strtol(entry->d_name, NULL, 10));
+    }
+    return threads->error;
+}
+
 int os_list_threads(struct os_threads **result)
 {
     int saved_errno = errno;
     struct os_threads *threads = calloc(1, sizeof *threads);
     DIR *directory = threads != NULL ? opendir("/proc/self/task") : NULL;
-    const struct dirent *entry;
     int error;
 
     *result = threads;
@@ -176,8 +202,7 @@ int os_list_threads(struct os_threads **result)
     if (directory == NULL) {
         threads->error = os_error_of_proc(errno);
     } else {
-        while (threads->error == 0 && (entry = readdir(directory)) != NULL)
-            add_thread(threads, strtol(entry->d_name, NULL, 10));
+        threads->error = read_threads(threads, directory);
         (void)closedir(directory);
     }
     if (threads->error == 0) {

@@ -24,7 +24,7 @@
     X(mmap) X(munmap) X(mprotect) X(mremap) X(madvise) X(mlock) X(munlock) X(msync) \
     X(mincore) X(open) X(read) X(pread) X(write) X(pwrite) X(pipe) X(fcntl) X(fstat) \
     X(fstatfs) X(ftruncate) X(fallocate) X(lseek) X(memfd_create) X(shm_open) X(shm_unlink) \
-    X(syscall) X(prctl) X(ioctl) X(fopen) X(opendir) X(getline) X(stat) X(readlink) X(process_vm_readv) \
+    X(syscall) X(prctl) X(ioctl) X(fopen) X(opendir) X(readdir) X(getline) X(stat) X(readlink) X(process_vm_readv) \
     X(process_vm_writev) X(malloc) X(calloc) X(realloc) X(strdup) X(GC_generic_malloc) \
     X(GC_malloc) X(GC_malloc_atomic) X(GC_malloc_uncollectable)
 /* clang-format on */
@@ -102,6 +102,7 @@ static const int *errors_of(enum injectable function)
     case AT_fstatfs:
     case AT_lseek:
     case AT_readlink:
+    case AT_readdir:
         return disk_failure;
     case AT_fallocate:
         return space;
@@ -234,6 +235,7 @@ WRAP_AS(__getdelim, ssize_t, getline, -1, (char **line, size_t *n, int end, FILE
 #endif
 WRAP_WITH_OFFSET(int, stat, -1, (const char *path, struct stat *status), (path, status))
 WRAP(DIR *, opendir, NULL, (const char *path), (path))
+WRAP_WITH_OFFSET(struct dirent *, readdir, NULL, (DIR * directory), (directory))
 WRAP(ssize_t, readlink, -1, (const char *path, char *to, size_t n), (path, to, n))
 WRAP(void *, realloc, NULL, (void *old, size_t n), (old, n))
 WRAP(int, pipe, -1, (int ends[2]), (ends))

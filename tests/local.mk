@@ -152,11 +152,12 @@ clean-local:
 
 # The library's calls to these can be made to fail: tests/inject.h.
 INJECTABLE = \
-	__getdelim fallocate64 fcntl64 fopen64 fstat64 fstatfs64 ftruncate64 lseek64 mmap64 open64 pread64 pwrite64 stat64 \
+	__getdelim fallocate64 fcntl64 fopen64 fstat64 fstatfs64 ftruncate64 lseek64 mmap64 open64 pread64 pwrite64 \
+	readdir64 stat64 \
 	GC_generic_malloc GC_malloc GC_malloc_atomic GC_malloc_uncollectable calloc \
 	fallocate fcntl fopen fstat fstatfs ftruncate getline ioctl lseek madvise malloc \
 	memfd_create mincore mlock mmap mprotect mremap msync munlock munmap open opendir \
-	pipe prctl pread process_vm_readv process_vm_writev pwrite read readlink realloc \
+	pipe prctl pread process_vm_readv process_vm_writev pwrite read readdir readlink realloc \
 	shm_open shm_unlink stat strdup syscall write
 if OS_LINUX
 c_tests += tests/every-failure-is-told-and-undone \

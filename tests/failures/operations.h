@@ -112,6 +112,29 @@ static void ignore_holder(const gcmmap_holder *holder, void *arg)
     (void)arg;
 }
 
+static atomic_bool has_waiter;
+
+static void *wait_for_ever(void *arg)
+{
+    atomic_store(&has_waiter, true);
+    for (;;)
+        pause();
+    return arg;
+}
+
+/* Another thread, which might be one that holds it. */
+static void map_beside_a_thread(void)
+{
+    pthread_t thread;
+
+    map_shared();
+    if (atomic_load(&has_waiter))
+        return;
+    need(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0, "pthread_create");
+    while (!atomic_load(&has_waiter))
+        sched_yield();
+}
+
 static bool ask_why(void)
 {
     return gcmmap_why(region, 3, ignore_holder, NULL) >= 0;
