@@ -468,15 +468,17 @@ gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
  * POSIX shared memory, by name: shm_open(3).
  *
  * With GCMMAP_CREATE an object that is shorter than size is made that long, and all of
- * it is set aside at once; others may do the same at the same time.  None is ever
- * made shorter.  It stays until gcmmap_shm_unlink(), or the next start of the system.
+ * it is set aside at once; others may do the same at the same time.  It stays until
+ * gcmmap_shm_unlink(), or the next start of the system.  None is ever made shorter, but
+ * with GCMMAP_LOCK or GCMMAP_POPULATE: then it has to be long enough before it is mapped, and
+ * when that fails it is made as short again as it was, unless it has been made longer still.
  *
  * \param name   "/", and then a name without another "/".
  * \param size   bytes from its start; or GCMMAP_REST without GCMMAP_CREATE: all of it.
  * \param flags  as for gcmmap_map(), and GCMMAP_CREATE, GCMMAP_EXCLUSIVE.
  * \param options  or NULL.
- * \return  the handle, or NULL with errno set and nothing mapped or made (but what was
- *          there may be longer): see gcmmap_map_with(), and
+ * \return  the handle, or NULL with errno set and nothing mapped, made or made longer: see
+ *          gcmmap_map_with(), and
  *   EINVAL     name is NULL or no such name; GCMMAP_EXCLUSIVE without GCMMAP_CREATE; or
  *              GCMMAP_REST with it
  *   ENOENT     there is none, and flags lack GCMMAP_CREATE

@@ -118,6 +118,27 @@ int map_check(unsigned flags, const gcmmap_options *options)
     return error != 0 ? error : check_options(options, flags, &request);
 }
 
+/* What only memory can be, and what only a file. */
+static bool is_misplaced(const struct region_request *request)
+{
+    const unsigned of_memory = GCMMAP_SECRET | GCMMAP_HUGE_ONLY;
+
+    return request->of_file
+               ? (request->mapping.flags & of_memory) != 0
+               : (request->mapping.flags & GCMMAP_ZERO_FILL) || request->truncated != NULL;
+}
+
+/* What can be said of it without a look at the file. */
+static int check_request(struct region_request *request, const gcmmap_options *options)
+{
+    unsigned flags = request->mapping.flags;
+    int error = check_flags(flags);
+
+    if (error == 0)
+        error = check_options(options, flags, request);
+    return error == 0 && is_misplaced(request) ? EINVAL : error;
+}
+
 /* Huge pages of anonymous memory, or none. */
 static int check_huge_only(struct region_request *request)
 {
@@ -158,14 +179,8 @@ static int create(struct region_request *request, gcmmap_region **handle)
 {
     int error = 0;
 
-    bool has_policy = (request->mapping.flags & GCMMAP_ZERO_FILL) || request->truncated != NULL;
-
-    if ((request->mapping.flags & GCMMAP_SECRET) && request->mapping.fd >= 0)
-        return EINVAL;
-    if (has_policy && request->mapping.fd < 0)
-        return EINVAL;
     if (request->mapping.flags & GCMMAP_HUGE_ONLY)
-        error = request->mapping.fd >= 0 ? EINVAL : check_huge_only(request);
+        error = check_huge_only(request);
     else if (request->mapping.flags & GCMMAP_HUGE)
         align_for_huge(request);
     if ((request->mapping.flags & GCMMAP_GUARDED) && request->mapping.fd < 0 && request->room == 0)
@@ -224,17 +239,20 @@ static int check_file(int fd, off_t offset, size_t *size, bool *direct)
     return ENODEV;
 }
 
+static struct region_request request_of_file(int fd, unsigned flags, const void *caller)
+{
+    return (struct region_request){ .mapping = { .fd = fd, .flags = flags },
+                                    .caller = caller,
+                                    .traced = is_traced(flags),
+                                    .of_file = true };
+}
+
 int map_file(int fd, const char *path, off_t offset, size_t size, unsigned flags,
              const gcmmap_options *options, const void *caller, gcmmap_region **handle)
 {
-    struct region_request request = { .mapping = { .fd = fd, .flags = flags },
-                                      .caller = caller,
-                                      .traced = is_traced(flags),
-                                      .of_file = true };
-    int error = check_flags(flags);
+    struct region_request request = request_of_file(fd, flags, caller);
+    int error = check_request(&request, options);
 
-    if (error == 0)
-        error = check_options(options, flags, &request);
     if (error == 0)
         error = check_file(fd, offset, &size, &request.mapping.direct);
     if (error == 0 && is_too_large(size, flags))
@@ -248,6 +266,28 @@ int map_file(int fd, const char *path, off_t offset, size_t size, unsigned flags
     request.n_bytes = size;
     if (request.name == NULL)
         request.name = path;
+    return create(&request, handle);
+}
+
+int map_check_object(size_t size, unsigned flags, const gcmmap_options *options)
+{
+    struct region_request request = request_of_file(-1, flags, NULL);
+    int error = check_request(&request, options);
+
+    return error == 0 && size != GCMMAP_REST && is_too_large(size, flags) ? EOVERFLOW : error;
+}
+
+int map_object(int fd, size_t size, unsigned flags, const gcmmap_options *options,
+               const void *caller, gcmmap_region **handle)
+{
+    struct region_request request = request_of_file(fd, flags, caller);
+    int error = check_request(&request, options);
+
+    if (error != 0)
+        return error;
+    request.mapping.direct = true;
+    request.mapping.end = (off_t)size;
+    request.n_bytes = size;
     return create(&request, handle);
 }
 
@@ -308,10 +348,8 @@ int map_memory(size_t size, unsigned flags, const gcmmap_options *options, const
                                       .caller = caller,
                                       .traced = is_traced(flags | GCMMAP_PRIVATE),
                                       .n_bytes = size };
-    int error = check_flags(request.mapping.flags);
+    int error = check_request(&request, options);
 
-    if (error == 0)
-        error = check_options(options, flags, &request);
     if (error == 0 && is_too_large(size, flags))
         error = EOVERFLOW;
     return error != 0 ? error : create(&request, handle);

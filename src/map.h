@@ -16,12 +16,19 @@
 int map_file(int fd, const char *path, off_t offset, size_t size, unsigned flags,
              const gcmmap_options *options, const void *caller, gcmmap_region **handle);
 
+/* All of an open object, which is made size bytes long if it is shorter, unless that fails. */
+int map_object(int fd, size_t size, unsigned flags, const gcmmap_options *options,
+               const void *caller, gcmmap_region **handle);
+
 /* gcmmap_alloc_with(), in the name of a caller. */
 int map_memory(size_t size, unsigned flags, const gcmmap_options *options, const void *caller,
                gcmmap_region **handle);
 
 /* What is wrong with them whatever is mapped; 0: nothing. */
 int map_check(unsigned flags, const gcmmap_options *options);
+
+/* What is wrong with them before there is an object. */
+int map_check_object(size_t size, unsigned flags, const gcmmap_options *options);
 
 /* What a region may have. */
 size_t map_most_bytes(unsigned flags);

@@ -51,9 +51,9 @@ int os_duplicate(int fd, int *duplicate);
 /*
  * Makes a regular file as long as `size` at least, with its disk space reserved where
  * the file system can do that; never shorter, whoever else is writing to it.  On failure it is
- * as long as before.
+ * as long as before.  *before, if wanted: how long that was.
  */
-int os_grow_file(int fd, off_t size);
+int os_grow_file(int fd, off_t size, off_t *before);
 
 int os_cut_file(int fd, off_t size);
 
@@ -102,12 +102,12 @@ struct os_mapping {
     unsigned flags;   /* GCMMAP_ ...: access, and how */
     const char *name; /* for anonymous memory, where the system can show it; or NULL */
     bool direct;      /* mapping this file never fails half-way: see os_map() */
+    off_t end;        /* the file is made that long if it is shorter, unless mapping fails */
 };
 
 /*
  * Replaces the pages of [at, at + n_bytes), which the caller owns, by the
- * mapping.  On failure they are inaccessible, as after os_vacate(), unless the kernel has no map
- * slot for that either: os_vacate() tells, and may be called again.
+ * mapping.  On failure anything may be there: os_vacate() or os_unmap() comes next.
  */
 int os_map(void *at, size_t n_bytes, const struct os_mapping *what);
 

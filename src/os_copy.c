@@ -1,14 +1,17 @@
 /*
- * os_copy: the part of os.h that reads and writes files, on any Unix.
+ * os_copy: the part of os.h that reads and writes files and opens shared memory, on any Unix.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "gcmmap.h"
 #include "os.h"
 
 bool os_is_stream(int fd)
@@ -59,4 +62,59 @@ uintmax_t os_most_file_bytes(void)
 
     errno = saved_errno;
     return is_limited ? (uintmax_t)limit.rlim_cur : UINTMAX_MAX;
+}
+
+int os_open_shm(const char *name, unsigned flags, int *fd, bool *created)
+{
+    bool writable = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
+    int saved_errno = errno, error;
+
+    do {
+        *created = false;
+        *fd = -1;
+        errno = ENOENT;
+        if (flags & GCMMAP_CREATE) {
+            *fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+            *created = *fd >= 0;
+        }
+        if (*fd < 0 && !(flags & GCMMAP_EXCLUSIVE) && (!(flags & GCMMAP_CREATE) || errno == EEXIST))
+            *fd = shm_open(name, writable || (flags & GCMMAP_CREATE) ? O_RDWR : O_RDONLY, 0);
+        error = *fd < 0 ? errno : 0;
+    } while (error == ENOENT && (flags & GCMMAP_CREATE)); /* it went just now */
+    errno = saved_errno;
+    return error;
+}
+
+int os_unlink_shm(const char *name)
+{
+    int saved_errno = errno;
+    int error = shm_unlink(name) != 0 ? errno : 0;
+
+    errno = saved_errno;
+    return error;
+}
+
+/* The kernel reads and writes for us, and a pipe always has room for so little. */
+static int pass_on(const int *ends, void *to, const void *from, size_t n_bytes)
+{
+    ssize_t n = write(ends[1], from, n_bytes);
+
+    if (n == (ssize_t)n_bytes)
+        n = read(ends[0], to, n_bytes);
+    return n == (ssize_t)n_bytes ? 0 : n >= 0 || errno == EFAULT ? EFAULT : EIO;
+}
+
+int os_copy_through_pipe(void *to, const void *from, size_t n_bytes)
+{
+    int saved_errno = errno, ends[2], error = 0;
+
+    if (pipe(ends) == 0) {
+        error = pass_on(ends, to, from, n_bytes);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+    } else {
+        error = errno;
+    }
+    errno = saved_errno;
+    return error;
 }

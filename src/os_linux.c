@@ -381,12 +381,14 @@ static int reserve_space(int fd, int mode, off_t from, off_t n_bytes)
     return result == 0 ? 0 : errno;
 }
 
-int os_grow_file(int fd, off_t size)
+int os_grow_file(int fd, off_t size, off_t *before)
 {
     int saved_errno = errno;
     struct os_file file;
     int error = os_describe(fd, &file);
 
+    if (before != NULL)
+        *before = error == 0 ? file.size : size;
     if (error != 0 || file.size >= size)
         return error;
     /* First the space, which can be refused half-way; then the length, which needs none. */

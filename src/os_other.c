@@ -66,11 +66,13 @@ size_t os_copy(void *to, const void *from, size_t n_bytes, bool in)
     return 0;
 }
 
-int os_grow_file(int fd, off_t size)
+int os_grow_file(int fd, off_t size, off_t *before)
 {
     struct os_file file;
     int error = os_describe(fd, &file);
 
+    if (before != NULL)
+        *before = error == 0 ? file.size : size;
     if (error != 0 || file.size >= size)
         return error;
     return posix_fallocate(fd, file.size, size - file.size);

@@ -117,33 +117,6 @@ int os_cut_file(int fd, off_t size)
     return outcome(result != 0, saved_errno);
 }
 
-int os_open_shm(const char *name, unsigned flags, int *fd, bool *created)
-{
-    bool writable = (flags & GCMMAP_WRITE) && !(flags & GCMMAP_PRIVATE);
-    int saved_errno = errno, error;
-
-    do {
-        *created = false;
-        *fd = -1;
-        errno = ENOENT;
-        if (flags & GCMMAP_CREATE) {
-            *fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
-            *created = *fd >= 0;
-        }
-        if (*fd < 0 && !(flags & GCMMAP_EXCLUSIVE) && (!(flags & GCMMAP_CREATE) || errno == EEXIST))
-            *fd = shm_open(name, writable || (flags & GCMMAP_CREATE) ? O_RDWR : O_RDONLY, 0);
-        error = outcome(*fd < 0, saved_errno);
-    } while (error == ENOENT && (flags & GCMMAP_CREATE)); /* it went just now */
-    return error;
-}
-
-int os_unlink_shm(const char *name)
-{
-    int saved_errno = errno;
-
-    return outcome(shm_unlink(name) != 0, saved_errno);
-}
-
 bool os_has_hidden_contents(int fd)
 {
     char byte;
@@ -227,13 +200,41 @@ static int flags_of(const struct os_mapping *what)
     return os_extra_flags(what->flags, flags);
 }
 
+/*
+ * Pages first, then the file: what they show can be taken back, and what was done to a file
+ * cannot so well.  But pages that are read in at once have to be there.
+ */
+static bool file_comes_first(const struct os_mapping *what)
+{
+    return (what->flags & (GCMMAP_LOCK | GCMMAP_POPULATE)) != 0;
+}
+
+static int grow_first(const struct os_mapping *what, off_t *before)
+{
+    *before = what->end;
+    return what->end != 0 && file_comes_first(what) ? os_grow_file(what->fd, what->end, before) : 0;
+}
+
+/* Unless others have written behind it meanwhile. */
+static void take_back(const struct os_mapping *what, off_t before)
+{
+    struct os_file now;
+
+    if (before < what->end && os_describe(what->fd, &now) == 0 && now.size == what->end)
+        (void)os_cut_file(what->fd, before);
+}
+
 /* What most mappings do without, and without its system calls. */
 static int finish(void *at, size_t n_bytes, const struct os_mapping *what)
 {
     bool is_named = what->name != NULL && what->fd < 0;
     int error = (what->flags & BEYOND_MMAP) || is_named ? os_extra_finish(at, n_bytes, what) : 0;
 
-    return error == 0 && (what->flags & GCMMAP_LOCK) ? os_lock(at, n_bytes) : error;
+    if (error == 0 && (what->flags & GCMMAP_LOCK))
+        error = os_lock(at, n_bytes);
+    if (error == 0 && what->end != 0 && !file_comes_first(what))
+        error = os_grow_file(what->fd, what->end, NULL);
+    return error;
 }
 
 /* Asks the driver, or a file system about what it need not be able to do. */
@@ -261,33 +262,40 @@ static int map_secret(size_t n_bytes, const struct os_mapping *what, bool anywhe
     return error;
 }
 
-int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
+static int map_here(void *at, size_t n_bytes, const struct os_mapping *what)
 {
     int protection = protection_of(what->flags), flags = flags_of(what);
     int error = 0;
 
-    if (is_secret(what))
-        return map_secret(n_bytes, what, false, &at);
     if (may_fail_halfway(what))
         error = try_elsewhere(n_bytes, protection, flags & ~MAP_POPULATE, what->fd, what->offset);
     if (error != 0)
         return error;
     error = map_fixed(at, n_bytes, protection, flags, what->fd, what->offset);
+    return error == 0 ? finish(at, n_bytes, what) : error;
+}
+
+int os_map(void *at, size_t n_bytes, const struct os_mapping *what)
+{
+    off_t before;
+    int error;
+
+    if (is_secret(what))
+        return map_secret(n_bytes, what, false, &at);
+    error = grow_first(what, &before);
     if (error == 0)
-        error = finish(at, n_bytes, what);
+        error = map_here(at, n_bytes, what);
     if (error != 0)
-        (void)os_vacate(at, n_bytes);
+        take_back(what, before);
     return error;
 }
 
-int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at)
+static int map_somewhere(size_t n_bytes, const struct os_mapping *what, void **at)
 {
     int saved_errno = errno, error;
-    void *start;
+    void *start =
+        mmap(NULL, n_bytes, protection_of(what->flags), flags_of(what), what->fd, what->offset);
 
-    if (is_secret(what))
-        return map_secret(n_bytes, what, true, at);
-    start = mmap(NULL, n_bytes, protection_of(what->flags), flags_of(what), what->fd, what->offset);
     error = outcome(start == MAP_FAILED, saved_errno);
     if (error != 0)
         return error;
@@ -296,6 +304,21 @@ int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at)
         *at = start;
     else
         (void)os_unmap(start, n_bytes);
+    return error;
+}
+
+int os_map_anywhere(size_t n_bytes, const struct os_mapping *what, void **at)
+{
+    off_t before;
+    int error;
+
+    if (is_secret(what))
+        return map_secret(n_bytes, what, true, at);
+    error = grow_first(what, &before);
+    if (error == 0)
+        error = map_somewhere(n_bytes, what, at);
+    if (error != 0)
+        take_back(what, before);
     return error;
 }
 
@@ -488,29 +511,4 @@ int os_on_fork_in_child(void (*fn)(void))
 void os_yield(void)
 {
     (void)sched_yield();
-}
-
-/* The kernel reads and writes for us, and a pipe always has room for so little. */
-static int pass_on(const int *ends, void *to, const void *from, size_t n_bytes)
-{
-    ssize_t n = write(ends[1], from, n_bytes);
-
-    if (n == (ssize_t)n_bytes)
-        n = read(ends[0], to, n_bytes);
-    return n == (ssize_t)n_bytes ? 0 : n >= 0 || errno == EFAULT ? EFAULT : EIO;
-}
-
-int os_copy_through_pipe(void *to, const void *from, size_t n_bytes)
-{
-    int saved_errno = errno, ends[2], error = 0;
-
-    if (pipe(ends) == 0) {
-        error = pass_on(ends, to, from, n_bytes);
-        (void)close(ends[0]);
-        (void)close(ends[1]);
-    } else {
-        error = errno;
-    }
-    errno = saved_errno;
-    return error;
 }

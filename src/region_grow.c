@@ -123,8 +123,8 @@ static void vacate_pages(struct region *region, size_t from, size_t to)
         region->body.has_strays = true;
 }
 
-/* The pages [from, to) of the region. */
-static int map_pages(struct region *region, size_t from, size_t to)
+/* The pages [from, to) of the region; end: how long the file has to be then, or 0. */
+static int map_pages(struct region *region, size_t from, size_t to, uintmax_t end)
 {
     const struct region_file *file = region->file;
     struct os_mapping mapping = { .fd = -1,
@@ -136,41 +136,11 @@ static int map_pages(struct region *region, size_t from, size_t to)
         mapping.fd = file->fd;
         mapping.offset = file->offset + (off_t)from;
         mapping.direct = file->then.type == OS_FILE_REGULAR;
+        mapping.end = (off_t)end;
     }
-    error = from < to ? os_map(region->body.start + from, to - from, &mapping) : 0;
-    if (error != 0)
-        vacate_pages(region, from, to);
-    return error;
-}
-
-/* Unless others have written behind it meanwhile. */
-static void take_back(const struct region *region, off_t before, uintmax_t grown)
-{
-    struct os_file now;
-
-    if (os_describe(region->file->fd, &now) == 0 && (uintmax_t)now.size == grown)
-        (void)os_cut_file(region->file->fd, before);
-}
-
-/*
- * Pages first: what they show can be taken back, and what was done to a file cannot so well.
- * But pages that are read in at once have to be there.
- */
-static int map_and_grow_file(struct region *region, size_t from, size_t to,
-                             const struct os_file *file, uintmax_t end_wanted)
-{
-    bool file_first = (region->flags & (GCMMAP_LOCK | GCMMAP_POPULATE)) != 0;
-    int error = file_first ? os_grow_file(region->file->fd, (off_t)end_wanted) : 0;
-
-    if (error != 0)
-        return error;
-    error = map_pages(region, from, to);
-    if (error != 0) {
-        if (file_first)
-            take_back(region, file->size, end_wanted);
-        return error;
-    }
-    error = file_first ? 0 : os_grow_file(region->file->fd, (off_t)end_wanted);
+    if (from == to)
+        return end != 0 ? os_grow_file(mapping.fd, mapping.end, NULL) : 0;
+    error = os_map(region->body.start + from, to - from, &mapping);
     if (error != 0)
         vacate_pages(region, from, to);
     return error;
@@ -195,8 +165,7 @@ static int grow(struct resize *call, bool grow_file)
     error = region_budget_begin(&more);
     if (error != 0)
         return error;
-    error = is_short ? map_and_grow_file(region, from, to, &file, end_wanted)
-                     : map_pages(region, from, to);
+    error = map_pages(region, from, to, is_short ? end_wanted : 0);
     if (error == 0)
         collector_locked(commit, call);
     region_budget_end(&more);
@@ -209,7 +178,7 @@ static int cut_file(struct region *region, size_t n_bytes)
     int error = os_cut_file(region->file->fd, (off_t)end_in_file(region, n_bytes));
 
     if (error != 0)
-        (void)map_pages(region, from, region->body.n_covered);
+        (void)map_pages(region, from, region->body.n_covered, 0);
     return error;
 }
 

@@ -27,20 +27,19 @@ static gcmmap_region *result_of(int error, gcmmap_region *region, int saved_errn
     return region;
 }
 
-/* All of an object. */
-static int map_named(int fd, const char *name, size_t size, unsigned flags,
-                     const gcmmap_options *options, const void *caller, gcmmap_region **region)
+static gcmmap_options named(const gcmmap_options *options, const char *name)
 {
-    gcmmap_options named = options != NULL ? *options : (gcmmap_options){ 0 };
+    gcmmap_options result = options != NULL ? *options : (gcmmap_options){ 0 };
 
-    if (named.name == NULL)
-        named.name = name;
-    return map_file(fd, NULL, 0, size, flags, &named, caller, region);
+    if (result.name == NULL)
+        result.name = name;
+    return result;
 }
 
 gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
                             const gcmmap_options *options, int *fd)
 {
+    gcmmap_options with_name = named(options, name);
     gcmmap_region *region = NULL;
     int saved_errno = errno, file, error;
 
@@ -55,7 +54,7 @@ gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
         return fail(error);
     error = os_cut_file(file, (off_t)size);
     if (error == 0)
-        error = map_named(file, name, size, flags, options, MAP_CALLER(), &region);
+        error = map_file(file, NULL, 0, size, flags, &with_name, MAP_CALLER(), &region);
     if (error == 0 && fd != NULL)
         *fd = file;
     else
@@ -63,26 +62,32 @@ gcmmap_region *gcmmap_memfd(const char *name, size_t size, unsigned flags,
     return result_of(error, region, saved_errno);
 }
 
+static int check_shm(const char *name, size_t size, unsigned how, unsigned flags,
+                     const gcmmap_options *options)
+{
+    if (name == NULL || how == GCMMAP_EXCLUSIVE || (how != 0 && size == GCMMAP_REST))
+        return EINVAL;
+    if (size != GCMMAP_REST && !os_is_offset(size))
+        return EOVERFLOW;
+    return map_check_object(size, flags, options);
+}
+
 gcmmap_region *gcmmap_shm(const char *name, size_t size, unsigned flags,
                           const gcmmap_options *options)
 {
-    const unsigned how = GCMMAP_CREATE | GCMMAP_EXCLUSIVE;
+    const unsigned how = flags & (GCMMAP_CREATE | GCMMAP_EXCLUSIVE);
+    gcmmap_options with_name = named(options, name);
     gcmmap_region *region = NULL;
     bool created;
     int saved_errno = errno, fd, error;
 
-    if (name == NULL || (flags & how) == GCMMAP_EXCLUSIVE ||
-        ((flags & GCMMAP_CREATE) && size == GCMMAP_REST))
-        return fail(EINVAL);
-    if (size != GCMMAP_REST && !os_is_offset(size))
-        return fail(EOVERFLOW);
-    error = os_open_shm(name, flags, &fd, &created);
+    error = check_shm(name, size, how, flags & ~how, options);
+    if (error == 0)
+        error = os_open_shm(name, flags, &fd, &created);
     if (error != 0)
         return fail(error);
-    if (flags & GCMMAP_CREATE)
-        error = os_grow_file(fd, (off_t)size);
-    if (error == 0)
-        error = map_named(fd, name, size, flags & ~how, options, MAP_CALLER(), &region);
+    error = how != 0 ? map_object(fd, size, flags & ~how, &with_name, MAP_CALLER(), &region)
+                     : map_file(fd, NULL, 0, size, flags, &with_name, MAP_CALLER(), &region);
     os_close(fd);
     if (error != 0 && created)
         (void)os_unlink_shm(name);

@@ -1,11 +1,13 @@
 /*
  * Stores into gcmmap_memfd() and gcmmap_shm() regions are seen by forked children, by those
  * who got the descriptor, and by a process that knows nothing but the name.  Names are made,
- * found and refused as flags say; devices are mapped as far as they can be.
+ * found and refused as flags say, and what is refused changes nothing; devices are mapped as far as they can be.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "live.h"
+
+#include <sys/inotify.h>
 
 #define SIZE ((size_t)30000)
 
@@ -73,7 +75,8 @@ static void test_shm(void)
     refused(SIZE, GCMMAP_WRITE | GCMMAP_EXCLUSIVE, EINVAL, "exclusive, but not made");
     refused(GCMMAP_REST, GCMMAP_WRITE | GCMMAP_CREATE, EINVAL, "made, but how large");
     refused(SIZE, GCMMAP_CREATE, EINVAL, "no access");
-    refused((size_t)1 << (HAS_MANY_ADDRESSES ? 50 : 31), GCMMAP_WRITE | GCMMAP_CREATE,
+    refused((size_t)1 << (HAS_MANY_ADDRESSES ? 45 : 31),
+            GCMMAP_WRITE | GCMMAP_CREATE | GCMMAP_BY_HANDLE,
             HAS_MANY_ADDRESSES ? ENOSPC : EOVERFLOW, "more than there is");
     ok(length() == GCMMAP_REST, "none was left by that");
     region = gcmmap_shm(name, SIZE, GCMMAP_WRITE | GCMMAP_CREATE | GCMMAP_EXCLUSIVE, NULL);
@@ -107,13 +110,118 @@ static void test_shm(void)
     (void)gives_errno((intptr_t)gcmmap_shm("/a/b", 1, GCMMAP_READ, NULL), EINVAL, "a bad name");
 }
 
+/* Whether anything has happened to the object of that name, as the kernel tells others. */
+static bool is_quiet(int watch)
+{
+    _Alignas(struct inotify_event) char events[4096];
+    bool quiet = true;
+    ssize_t n;
+
+    while ((n = read(watch, events, sizeof events)) > 0)
+        for (char *at = events; at < events + n;) {
+            const struct inotify_event *event = (const void *)at;
+
+            quiet &= event->len == 0 || strcmp(event->name, name + 1) != 0;
+            at += sizeof *event + event->len;
+        }
+    return quiet;
+}
+
+/* How many change something that should not. */
+static int count_changes(int watch)
+{
+    const gcmmap_options misaligned = { .alignment = 3 }, reserved = { .reserved = { 1 } };
+    const gcmmap_options large = { .room = GCMMAP_SIZE_MAX + 1 };
+    const gcmmap_options somewhere = { .address = (void *)(uintptr_t)0x100000 };
+    const struct {
+        size_t size;
+        unsigned flags;
+        const gcmmap_options *options;
+        int error;
+    } bad[] = {
+        { 2 * SIZE, 0x80000000u | GCMMAP_WRITE, NULL, EINVAL },
+        { 2 * SIZE, 0, NULL, EINVAL },
+        { 2 * SIZE, GCMMAP_WRITE | GCMMAP_TRACED | GCMMAP_POINTER_FREE, NULL, EINVAL },
+        { 2 * SIZE, GCMMAP_WRITE | GCMMAP_SECRET, NULL, EINVAL },
+        { 2 * SIZE, GCMMAP_WRITE | GCMMAP_HUGE_ONLY, NULL, EINVAL },
+        { 2 * SIZE, GCMMAP_WRITE | GCMMAP_GROWSDOWN, NULL, ENOTSUP },
+        { 2 * SIZE, GCMMAP_WRITE, &misaligned, EINVAL },
+        { 2 * SIZE, GCMMAP_WRITE, &reserved, EINVAL },
+        { 2 * SIZE, GCMMAP_WRITE, &large, EOVERFLOW },
+        { 2 * SIZE, GCMMAP_WRITE, &somewhere, ENOTSUP },
+        { GCMMAP_SIZE_MAX + 1, GCMMAP_WRITE, NULL, EOVERFLOW },
+        { SIZE_MAX / 2, GCMMAP_WRITE | GCMMAP_BY_HANDLE, NULL, EOVERFLOW },
+    };
+    int n = 0;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const gcmmap_region *region;
+
+        errno = 0;
+        region = gcmmap_shm(name, bad[i].size, bad[i].flags | GCMMAP_CREATE, bad[i].options);
+        if (region != NULL || errno != bad[i].error || !is_quiet(watch)) {
+            note("number %zu: %s", i, strerror(errno));
+            n++;
+        }
+    }
+    return n;
+}
+
+static void test_failures(void)
+{
+    const gcmmap_budget none = { .n_regions = 1 }, all = { 0 };
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), fd;
+    gcmmap_region *region;
+
+    if (watch < 0 || inotify_add_watch(watch, "/dev/shm", IN_CREATE | IN_MODIFY | IN_DELETE) < 0) {
+        ok(true, "what is refused changes nothing # SKIP no inotify");
+        return;
+    }
+    ok(count_changes(watch) == 0 && length() == GCMMAP_REST, "nothing is made of bad input");
+    need(gcmmap_set_budget(&none) == 0, "gcmmap_set_budget");
+    refused(SIZE, GCMMAP_WRITE | GCMMAP_CREATE, EDQUOT, "there is no budget");
+    ok(length() == GCMMAP_REST, "what was made before that is gone again");
+    fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    need(fd >= 0 && ftruncate(fd, SIZE) == 0 && close(fd) == 0, "shm_open");
+    (void)is_quiet(watch);
+    refused(2 * SIZE, GCMMAP_WRITE | GCMMAP_CREATE, EDQUOT, "there is no budget for more");
+    refused(2 * SIZE, GCMMAP_WRITE | GCMMAP_CREATE | GCMMAP_BY_HANDLE, EDQUOT, "nor by handle");
+    ok(length() == SIZE && is_quiet(watch), "what was there is not made longer for that");
+    need(gcmmap_set_budget(&all) == 0, "gcmmap_set_budget");
+    ok(count_changes(watch) == 0 && length() == SIZE, "nor for bad input");
+    region = gcmmap_shm(name, 2 * SIZE, GCMMAP_WRITE | GCMMAP_CREATE | GCMMAP_POPULATE, NULL);
+    ok(gcmmap_size(region) == 2 * SIZE && length() == 2 * SIZE && !is_quiet(watch),
+       "but where it is mapped, and all of it is there");
+    ok(gcmmap_shm_unlink(name) == 0, "it is unlinked");
+    close(watch);
+}
+
+/* Bytes that the kernel calls so. */
+static size_t count_mapped(const char *what)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long from, to;
+    char text[4400];
+    size_t n = 0;
+
+    need(maps != NULL, "/proc/self/maps");
+    while (fgets(text, sizeof text, maps))
+        if (strstr(text, what) != NULL && sscanf(text, "%lx-%lx", &from, &to) == 2)
+            n += to - from;
+    fclose(maps);
+    return n;
+}
+
 static void test_zero(unsigned flags, bool shared)
 {
+    size_t n_before = count_mapped("/dev/zero");
     int fd = open("/dev/zero", O_RDWR), status;
     unsigned char *data = gcmmap_data(gcmmap_map(fd, 0, SIZE, GCMMAP_WRITE | flags));
 
     need(data != NULL, "/dev/zero");
     close(fd);
+    ok(count_mapped("/dev/zero") - n_before == SIZE / 4096 * 4096 + 4096 || getpagesize() != 4096,
+       "/dev/zero is mapped once");
     ok(data[0] == 0 && data[SIZE - 1] == 0, "/dev/zero shows zeros");
     data[0] = 9;
     status = run_in_child(store_in_child, data);
@@ -142,10 +250,12 @@ int main(void)
     snprintf(name, sizeof name, "/gcmmap-test-%ld", (long)getpid());
     snprintf(path, sizeof path, "/dev/shm%s", name);
     test_memfd();
-    if (access("/dev/shm", W_OK) == 0)
+    if (access("/dev/shm", W_OK) == 0) {
         test_shm();
-    else
+        test_failures();
+    } else {
         ok(true, "shared memory by name # SKIP no /dev/shm");
+    }
     test_zero(0, true);
     test_zero(GCMMAP_PRIVATE, false);
     test_mem();

@@ -122,7 +122,7 @@ static bool make_memfd(void)
     int own = -1;
 
     region = gcmmap_memfd("inject", 100000, 0, NULL, &own);
-    if (own >= 0)
+    if (region != NULL)
         close(own);
     return region != NULL;
 }
@@ -303,6 +303,42 @@ static bool shows_locked(void)
     return shows(N_BYTES - 100, 100);
 }
 
+static bool map_kept_from_children(void)
+{
+    region = gcmmap_map(fd, 0, N_BYTES, GCMMAP_READ | GCMMAP_NO_FORK);
+    return region != NULL;
+}
+
+static bool map_kept_from_dumps(void)
+{
+    region = gcmmap_map(fd, 0, N_BYTES, GCMMAP_READ | GCMMAP_NO_DUMP);
+    return region != NULL;
+}
+
+static int device = -1;
+
+static bool map_device(void)
+{
+    region = gcmmap_map(device, 0, N_BYTES, GCMMAP_READ);
+    return region != NULL;
+}
+
+/* Then there are addresses in the pool, and no other call needs map slots. */
+static void open_device(void)
+{
+    if (device < 0)
+        device = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    need(device >= 0 && map_device() && gcmmap_unmap_now(region) == 0, "/dev/zero");
+    region = NULL;
+}
+
+static bool shows_zeros(void)
+{
+    gcmmap_slice bytes = gcmmap_bytes(region);
+
+    return bytes.size == N_BYTES && bytes.data[0] == 0 && bytes.data[N_BYTES - 1] == 0;
+}
+
 static bool map_traced_file(void)
 {
     region = gcmmap_map(fd, 0, N_BYTES, GCMMAP_READ | GCMMAP_TRACED);
@@ -314,21 +350,62 @@ static bool map_traced_file(void)
 static void create_short_shm(void)
 {
     gcmmap_region *other = gcmmap_shm(shm_name, 5000, GCMMAP_WRITE | GCMMAP_CREATE, NULL);
+    const struct timespec long_ago[2] = { { 1000, 0 }, { 1000, 0 } };
+    int its_fd = shm_open(shm_name, O_RDWR, 0);
 
     need(other != NULL && gcmmap_unmap_now(other) == 0, "gcmmap_shm");
+    need(futimens(its_fd, long_ago) == 0 && close(its_fd) == 0, "futimens");
 }
 
-/* A call that fails leaves what was there, and its name; it may be longer. */
+/* A call that fails leaves what was there, as long as it was, and its name. */
 static bool shm_is_there(void)
 {
     int other = shm_open(shm_name, O_RDWR, 0);
+    struct stat status = { 0 };
 
-    return other >= 0 && close(other) == 0;
+    return other >= 0 && fstat(other, &status) == 0 && close(other) == 0 && status.st_size == 5000;
+}
+
+/* Nor was it any longer in between where it was a mapping that failed. */
+static bool shm_is_untouched(void)
+{
+    int other = shm_open(shm_name, O_RDWR, 0);
+    struct stat status = { 0 };
+    bool is = other >= 0 && fstat(other, &status) == 0 && close(other) == 0;
+
+    return is && status.st_size == 5000 &&
+           (injection.function != AT_mmap || status.st_mtim.tv_sec == 1000);
+}
+
+/* What a call has made that fails has gone. */
+static bool shm_is_gone(void)
+{
+    int other = shm_open(shm_name, O_RDWR, 0);
+
+    if (other >= 0)
+        (void)close(other);
+    return other < 0;
 }
 
 static bool lengthen_shm(void)
 {
     region = gcmmap_shm(shm_name, 100000, GCMMAP_WRITE | GCMMAP_CREATE, NULL);
+    return region != NULL;
+}
+
+static bool lengthen_locked_shm(void)
+{
+    const unsigned how = GCMMAP_CREATE | GCMMAP_LOCK;
+
+    region = gcmmap_shm(shm_name, 100000, GCMMAP_WRITE | how, NULL);
+    return region != NULL;
+}
+
+static bool lengthen_shm_by_handle(void)
+{
+    const unsigned how = GCMMAP_CREATE | GCMMAP_BY_HANDLE | GCMMAP_POPULATE;
+
+    region = gcmmap_shm(shm_name, 100000, GCMMAP_WRITE | how, NULL);
     return region != NULL;
 }
 

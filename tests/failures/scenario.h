@@ -37,6 +37,7 @@ struct scenario {
     bool (*stays)(void);      /* or NULL: after failure, besides what is the same for all */
     enum injectable standing; /* fails all the time, beside what fails */
     enum injectable tells;    /* when that fails, so does the call */
+    enum injectable retries;  /* for want of memory, and only once: the call makes up for it */
 };
 
 static bool always_right(void)
@@ -176,6 +177,27 @@ static __attribute__((noinline)) void map_many(void *arg)
 static void drop_many(void)
 {
     apart(map_many, NULL);
+}
+
+/* What finalizers do to errno is nobody's business. */
+static void on_death(void *object_of_host, void *data)
+{
+    (void)object_of_host;
+    (void)data;
+    errno = EDOM;
+}
+
+static __attribute__((noinline)) void make_objects(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < N_DEAD; i++)
+        GC_register_finalizer(GC_malloc(64), on_death, NULL, NULL, NULL);
+}
+
+static void drop_objects(void)
+{
+    apart(make_objects, NULL);
+    scrub();
 }
 
 /* They are found dead, and not released yet. */
