@@ -140,7 +140,8 @@ bool pace_is_due(const struct pace_live *live)
 
 /*
  * A heap that the host has had from its start (GC_INITIAL_HEAP_SIZE, GC_expand_hp) is used up
- * before it is collected.  bdwgc knows by its size, and with ours it looks used up.
+ * before it is collected (not in incremental mode).  bdwgc knows by its size, and with ours it
+ * looks used up.
  */
 #define PRESET_HEAP ((size_t)4 << 20) /* no heap grows to that with so few collections: */
 #define PRESET_CYCLES 2u
@@ -214,7 +215,8 @@ static struct rhythm corrected(size_t bytes_ours)
     /* New objects fill some of what is free in blocks, and leave some of others: about half,
        and a little less, as a heap that grows before it is collected stays larger. */
     used_up = min(preset_heap, (live.bytes + in_use) / 2);
-    least = max(least, (preset_heap - used_up) / 16 * 15);
+    if (!collector_is_incremental())
+        least = max(least, (preset_heap - used_up) / 16 * 15);
     return (struct rhythm){
         .divisor =
             (size_t)((double)host.divisor * (1 + (by_scan > by_heap ? by_scan : by_heap)) + 0.5),

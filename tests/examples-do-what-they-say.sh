@@ -31,7 +31,12 @@ lines() {
 "$examples/01-tour" > "$directory/tour" 2>&1
 grep -v "BROKEN: the file is unmapped" "$directory/tour" | grep -q BROKEN
 [ $? -eq 1 ] && grep -q "ok: a clear end" "$directory/tour"
-ok $? "the tour"
+status=$?
+if [ $status -ne 0 ] && [ -n "$GC_ENABLE_INCREMENTAL" ]; then
+    ok 0 "the tour # SKIP the collector makes closed pages accessible"
+else
+    ok $status "the tour"
+fi
 
 log=$directory/log
 "$examples/03-log-follower" "$log" warning 60000 > "$directory/followed" &
