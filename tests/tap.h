@@ -409,6 +409,13 @@ static inline bool can_store(void *address)
     return true;
 }
 
+/* Where it was, and what registers held then: static data, in the collector's sight. */
+static inline void forget_fault(void)
+{
+    fault_address = NULL;
+    memset(&fault_jump, 0, sizeof fault_jump);
+}
+
 /* Runs fn in a child; its exit status, or minus the signal it died of. */
 static inline int run_in_child(int (*fn)(void *), void *arg)
 {
