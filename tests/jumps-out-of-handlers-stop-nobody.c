@@ -7,10 +7,10 @@
  * SPDX-License-Identifier: MIT
  */
 #include "live.h"
+#include "timers.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #define PATIENCE 60 /* seconds */
 #define N_FAULTING 2
@@ -49,23 +49,12 @@ static void set_alarm(void)
 }
 
 /* This thread gets SIGUSR1 a thousand times a second. */
-static timer_t start_timer(void)
+static timer_t start_jumping(void)
 {
     struct sigaction action = { .sa_handler = leave_by_jump };
-    struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1 };
-    struct itimerspec fast = { { 0, 1000000 }, { 0, 1000000 } };
-    timer_t timer = 0;
 
-#ifdef sigev_notify_thread_id
-    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
-#else
-    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-#endif
-    need(sigaction(SIGUSR1, &action, NULL) == 0 &&
-             timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 &&
-             timer_settime(timer, 0, &fast, NULL) == 0,
-         "timer");
-    return timer;
+    need(sigaction(SIGUSR1, &action, NULL) == 0, "sigaction");
+    return start_timer(SIGUSR1);
 }
 
 static __attribute__((noinline)) void fault_once(volatile unsigned char *at)
@@ -82,7 +71,7 @@ static __attribute__((noinline)) void fault_once(volatile unsigned char *at)
 
 static void *fault_again_and_again(void *closed)
 {
-    timer_t timer = start_timer();
+    timer_t timer = start_jumping();
 
     (void)sigsetjmp(jump, 1);
     may_jump = 1;
@@ -208,7 +197,7 @@ static int die_among_jumps(void *arg)
     need(dup2(*(int *)arg, STDERR_FILENO) >= 0, "dup2");
     need(gcmmap_report_faults(GCMMAP_REPORT_FAULTS | GCMMAP_REPORT_LINES) == 0, "report");
     set_alarm();
-    (void)start_timer();
+    (void)start_jumping();
     if (sigsetjmp(jump, 1) == 0) {
         may_jump = 1;
         for (;;) /* one that comes before the handler does is no loss */

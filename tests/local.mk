@@ -17,7 +17,7 @@ CR_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-crystal.sh
 
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests) $(crystal_tests)
-EXTRA_DIST += $(shell_tests) tests/inject.h tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h
+EXTRA_DIST += $(shell_tests) tests/inject.h tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h tests/timers.h
 EXTRA_DIST += tests/tsan/suppressions tests/tsan/waits.c tests/tsan/waits.h
 EXTRA_DIST += tests/cplusplus/header.cc tests/grep/setup.sh
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm
@@ -82,6 +82,7 @@ c_tests = \
 	tests/every-pointer-keeps-its-region \
 	tests/failed-closing-changes-nothing \
 	tests/failed-mappings-leave-nothing-behind \
+	tests/faults-are-caught-among-signals \
 	tests/failed-releases-are-made-up-for \
 	tests/files-are-mapped-exactly \
 	tests/fixed-addresses-are-honoured-or-refused \
