@@ -192,6 +192,7 @@ static int shrink(struct resize *call, bool cut)
     struct region *region = call->region;
     size_t n_behind;
     unsigned char *behind = pages_behind(region, call->n_bytes, &n_behind);
+    bool may_come_back = cut && region->traced; /* and what they hold must be there then */
     int error = 0;
 
     collector_locked(announce, call);
@@ -201,10 +202,14 @@ static int shrink(struct resize *call, bool cut)
     region_stop_filling(call->region, region->body.n_covered - n_behind);
     if (region->body.writes_back && !cut)
         error = os_sync(behind, n_behind, GCMMAP_SYNC);
+    if (may_come_back)
+        collector_pause(true);
     if (error == 0 && n_behind != 0)
         error = os_vacate(behind, n_behind);
     if (error == 0 && cut)
         error = cut_file(region, call->n_bytes);
+    if (may_come_back)
+        collector_pause(false);
     if (error == 0)
         collector_locked(commit, call);
     else

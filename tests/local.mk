@@ -77,6 +77,7 @@ c_tests = \
 	tests/copies-do-not-fault \
 	tests/dense-regions-fit-the-mark-stack \
 	tests/disabled-collections-release-nothing \
+	tests/cuts-that-fail-lose-nothing \
 	tests/descriptors-stay-in-the-process \
 	tests/dropped-regions-go \
 	tests/every-pointer-keeps-its-region \
