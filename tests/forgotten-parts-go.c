@@ -111,7 +111,9 @@ static void test(struct mapping *mapping)
     collect_thoroughly();
     after = resident(mapping->data, SIZE);
     ok(before == SIZE, "%s: all of it is in memory", what);
-    if (mapping->parts_go)
+    if (mapping->parts_go && GC_size(gcmmap_of(kept[0])) > SIZE / 2)
+        ok(true, "%s # SKIP too few addresses: it lies on a single block", what);
+    else if (mapping->parts_go)
         ok(after >= 2 * PART - 4096 && after <= 5 * PART, "%s: %zu MiB of %zu stay", what,
            after / MiB, SIZE / MiB);
     else

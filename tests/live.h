@@ -21,6 +21,12 @@ static inline void *reveal(uintptr_t hidden)
     return (void *)~hidden;
 }
 
+/*
+ * Static data with hidden addresses.  With 32 bits the complement of one region's may well be
+ * another's, and be taken for a pointer to it.
+ */
+#define DOES_NOT_COUNT(object) GC_exclude_static_roots(&(object), &(object) + 1)
+
 static inline unsigned long inode_of(int fd)
 {
     struct stat status;

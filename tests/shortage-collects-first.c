@@ -188,8 +188,43 @@ static void fill_map_slots(void)
         need(mprotect(pages + i * page, page, PROT_READ) == 0, "mprotect");
 }
 
+/* What one size has left behind is there for others. */
+static void map_small_ones(void *n_failed)
+{
+    unsigned char *all[150];
+
+    for (size_t i = 0; i < 150; i++) {
+        all[i] = gcmmap_data(gcmmap_map(fd, 0, 4 * MiB - 4096, GCMMAP_READ));
+        *(size_t *)n_failed += all[i] == NULL;
+    }
+    GC_reachable_here(all);
+}
+
+static int change_sizes(void *arg)
+{
+    unsigned char *all[20];
+    size_t n_failed = 0;
+
+    (void)arg;
+    GC_INIT();
+    need(gcmmap_alloc(1, 0) != NULL, "gcmmap_alloc");
+    limit_address_space();
+    apart(map_small_ones, &n_failed);
+    collect_thoroughly();
+    for (size_t i = 0; i < 20; i++) {
+        all[i] = gcmmap_data(gcmmap_map(fd, 0, 14 * MiB, GCMMAP_READ));
+        n_failed += all[i] == NULL;
+    }
+    GC_reachable_here(all);
+    return n_failed != 0;
+}
+
 int main(void)
 {
+    fd = make_file(0, 0);
+    need(ftruncate(fd, (off_t)(14 * MiB)) == 0, "ftruncate");
+    ok(run_in_child(change_sizes, NULL) == 0, "address space: other sizes than before");
+    close(fd);
     n_bytes = 40 * MiB;
     fd = make_file(SEED, n_bytes);
     check("address space, large regions", limit_address_space, 200);

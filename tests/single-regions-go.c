@@ -60,6 +60,13 @@ static void live_and_die_with_heap(const char *heap, unsigned n_processes)
         size_t size = sizes[i];
         unsigned n_left = 0, n_wrong = 0;
 
+        /* With 32 bits there is hardly a long stretch of clean addresses, so no row.  Then a region
+           takes all of a block, and what the collector gets next may end where it begins. */
+        if (!HAS_MANY_ADDRESSES && heap == NULL && size > 16u << 20) {
+            ok(true, "%zu bytes # SKIP too few addresses", size);
+            continue;
+        }
+
         for (unsigned j = 0; j < n_processes; j++) {
             int status = run_in_child(run_again, &size);
 

@@ -166,7 +166,7 @@ static void lift_limit(void)
 }
 
 /* More than can be free in the heap by now. */
-#define TOO_MUCH (sizeof(size_t) > 4 ? (size_t)20 << (sizeof(size_t) > 4 ? 30 : 0) : SIZE_MAX / 2)
+#define TOO_MUCH (HAS_MANY_ADDRESSES ? GCMMAP_SIZE_MAX / 3 : GCMMAP_SIZE_MAX)
 
 static unsigned n_finalized;
 
