@@ -118,9 +118,17 @@ typedef struct {
  * it would in an object of GC_MALLOC.  A collection reads only those pages that this process
  * has written to: /proc/self/pagemap tells which.  (Where it cannot be read, all that is in
  * memory; or, if there is swap, all.)  So large and sparse regions cost little.
- * With GCMMAP_TRACED on a shared or a read-only mapping it reads all of it, each time (in incremental
- * mode, too, as others may store there), and so brings the whole file into memory.  Pages that cannot be read, because of a guard or because
- * the file has been truncated meanwhile, are passed over, and keep nothing.
+ * With GCMMAP_TRACED on a shared or a read-only mapping it reads all of it, each time (in
+ * incremental mode, too, as others may store there), and so brings the whole file into memory.
+ * Pages that cannot be read, because of a guard or because the file has been truncated
+ * meanwhile, are passed over, and keep nothing.
+ *
+ * Where collections are incremental, and the region is private and not mapped with
+ * GCMMAP_BY_HANDLE, a collection sees the stores that this process's threads make, with
+ * gcmmap_copy_in() as well; system calls that store there (read(2)) fail with EFAULT until the
+ * page has been stored to.  What comes in other ways (a debugger, /proc/PID/mem, userfaultfd(2),
+ * mremap(2) or mmap(2) over a region's pages, which is not for programs to do) counts from the
+ * next whole collection on.
  */
 #define GCMMAP_POINTER_FREE 0x10u /* never look for pointers in this region */
 #define GCMMAP_TRACED                                                                              \

@@ -42,16 +42,31 @@ static gcmmap_region *adopt_with_pointer(size_t size)
     return gcmmap_adopt(words, size, 0, NULL, NULL);
 }
 
-static gcmmap_region *map_file_with_pointer(size_t size)
+static int make_file_with_pointer(size_t size)
 {
     int fd = make_file(0, 0);
     void *object = new_object();
-    gcmmap_region *region;
 
     need(ftruncate(fd, (off_t)size) == 0 &&
              pwrite(fd, &object, sizeof object, (off_t)(size - sizeof object)) == sizeof object,
          "file");
-    region = gcmmap_map(fd, 0, size, GCMMAP_READ | GCMMAP_TRACED);
+    return fd;
+}
+
+static gcmmap_region *map_file_with_pointer(size_t size)
+{
+    int fd = make_file_with_pointer(size);
+    gcmmap_region *region = gcmmap_map(fd, 0, size, GCMMAP_READ | GCMMAP_TRACED);
+
+    close(fd);
+    return region;
+}
+
+static gcmmap_region *snapshot_with_pointer(size_t size)
+{
+    int fd = make_file_with_pointer(size);
+    gcmmap_region *region = gcmmap_snapshot(fd, 0, size, GCMMAP_READ | GCMMAP_TRACED, NULL, NULL);
+
     close(fd);
     return region;
 }
@@ -108,6 +123,7 @@ static void test_all(const char *mode)
 {
     test(mode, (struct kind){ "adopted", adopt_with_pointer, SIZE, N });
     test(mode, (struct kind){ "a traced file", map_file_with_pointer, SIZE, N });
+    test(mode, (struct kind){ "a snapshot", snapshot_with_pointer, SIZE, N });
     test(mode, (struct kind){ "large, adopted", adopt_with_pointer, LARGE, 3 });
     test(mode, (struct kind){ "a large traced file", map_file_with_pointer, LARGE, 3 });
 }
@@ -197,24 +213,48 @@ static void test_all_later(const char *mode)
     test_later(mode, (struct change){ "written to the file", GCMMAP_READ, SIZE, nothing });
 }
 
-/* Pages outside the heap. */
-static void map_by_handle(void *arg)
+/* ---- stores into memory ---------------------------------------------------------------- */
+
+static void map_memory(void *flags)
 {
-    (void)arg;
     for (unsigned i = 0; i < N_LATER; i++) {
-        kept[i] = gcmmap_alloc(SIZE, GCMMAP_BY_HANDLE);
+        kept[i] = gcmmap_alloc(SIZE, *(unsigned *)flags);
         need(kept[i] != NULL, "gcmmap_alloc");
     }
 }
 
-static void store_all(void *arg)
+static void store(void **to, void *object)
 {
-    (void)arg;
-    for (unsigned i = 0; i < N_LATER; i++)
-        *(void **)gcmmap_data(kept[i]) = new_object();
+    *to = object;
 }
 
-static void test_by_handle(const char *when)
+static void copy_in(void **to, void *object)
+{
+    need(gcmmap_copy_in(to, &object, sizeof object) == sizeof object, "gcmmap_copy_in");
+}
+
+/* Where the kernel may store after another store. */
+static void read_in(void **to, void *object)
+{
+    int ends[2];
+
+    need(pipe(ends) == 0 && write(ends[1], &object, sizeof object) == sizeof object, "pipe");
+    to[1] = NULL;
+    need(read(ends[0], to, sizeof object) == sizeof object, "read");
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void store_all(void *arg)
+{
+    void (*const *how)(void **, void *) = arg;
+
+    for (unsigned i = 0; i < N_LATER; i++)
+        (*how)(gcmmap_data(kept[i]), new_object());
+}
+
+/* Into regions that are old by then. */
+static void test_stores(void (*how)(void **to, void *object), const char *what)
 {
     unsigned n_lost = 0;
 
@@ -223,14 +263,13 @@ static void test_by_handle(const char *when)
         round_number++;
         collect_as_bdwgc_does();
         GC_disable();
-        apart(store_all, NULL);
+        apart(store_all, &how);
         GC_enable();
         collect_as_bdwgc_does();
         n_lost += n_finalized;
     }
-    ok(n_lost == 0, "incremental, by handle %s: of %d objects %u are lost", when,
-       ROUNDS * (int)N_LATER, n_lost);
-    memset(kept, 0, sizeof kept);
+    ok(n_lost == 0, "incremental, %s: of %d objects %u are lost", what, ROUNDS * (int)N_LATER,
+       n_lost);
 }
 
 static void test_both(const char *mode)
@@ -241,16 +280,23 @@ static void test_both(const char *mode)
 
 int main(void)
 {
+    unsigned in_heap = 0, by_handle = GCMMAP_BY_HANDLE;
+
     GC_INIT();
     if (!GC_is_incremental_mode())
         test_both("whole collections");
-    apart(map_by_handle, NULL);
+    apart(map_memory, &by_handle);
     GC_enable_incremental();
     if (!GC_is_incremental_mode())
         return done_testing();
-    test_by_handle("from before");
-    apart(map_by_handle, NULL);
-    test_by_handle("from now");
+    test_stores(store, "by handle from before");
+    apart(map_memory, &by_handle);
+    test_stores(store, "by handle from now");
+    apart(map_memory, &in_heap);
+    test_stores(store, "stored");
+    test_stores(copy_in, "copied in");
+    test_stores(read_in, "read");
+    memset(kept, 0, sizeof kept);
     test_both("incremental");
     return done_testing();
 }
