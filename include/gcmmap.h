@@ -578,7 +578,8 @@ gcmmap_region *gcmmap_snapshot(int fd, int64_t offset, size_t size, unsigned fla
  * Its pages move to addresses that the collector follows pointers into, and gcmmap_data()
  * tells where; what they hold, and what they are mapped from, stays.  The old addresses are free
  * for others from then on: pointers to them are the caller's matter.  With GCMMAP_BY_HANDLE
- * the pages stay where they are.  The region is traced if its memory is private and writable, as any other.
+ * the pages stay where they are.  The region is traced if its memory is private and writable, as
+ * any other.
  *
  * \param addr      of its first page; the whole range has to be one mapping, as a line of
  *                  /proc/self/maps shows it, or a part of one.
@@ -868,9 +869,10 @@ int gcmmap_sync(const void *p, size_t size, unsigned flags);
  *   EINVAL   access has other bits
  *   EACCES   GCMMAP_WRITE on a shared mapping of a file that was not open for writing;
  *            GCMMAP_EXEC on a noexec file system
- *   ENOTSUP  the region is traced, not mapped by handle, and the collector finds out by write protection which
- *            pages change (incremental mode; it would undo this); or access is not to read,
- *            and the system (no /proc) does not let the collector read protected pages
+ *   ENOTSUP  the region is traced, not mapped by handle, and the collector finds out by write
+ *            protection which pages change (incremental mode; it would undo this); or access is
+ *            not to read, and the system (no /proc) does not let the collector read protected
+ *            pages
  *   EMFILE, ENFILE   the region is traced, access is not to read, and there is no descriptor left to
  *            keep: see above
  *   ENOMEM   no map slots left, even after collections.  If earlier calls gave

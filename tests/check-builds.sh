@@ -182,14 +182,25 @@ with_libgc() {
     PKG_CONFIG_PATH=$1/lib/pkgconfig LD_LIBRARY_PATH=$1/lib build "libgc in $(basename "$1")" check
 }
 
+# What the tests look at there: /proc and shared memory; gone again when it is over.
 in_root() {
     [ -x "$1/usr/bin/gcc" ] || { say "skipped $1: no gcc there"; return 0; }
-    mkdir -p "$1/gcmmap-source" "$1/gcmmap-build"
+    rm -rf "$1/gcmmap-source" "$1/gcmmap-build"
+    mkdir "$1/gcmmap-source" "$1/gcmmap-build"
     (cd "$source" && tar c --exclude=.git .) | tar x -C "$1/gcmmap-source"
+    (cd "$1/gcmmap-source" && autoreconf -i) >/dev/null 2>&1
+    for directory in proc sys dev; do
+        mount --rbind "/$directory" "$1/$directory" && mount --make-rslave "$1/$directory"
+    done
     status=0
-    chroot "$1" sh -c 'cd /gcmmap-build && ../gcmmap-source/configure --without-guile \
-        --without-ecl && make -k check' >"$work/root.log" 2>&1 || status=$?
-    result "$(chroot "$1" gcc -dumpmachine)" "$status" "$work/root.log"
+    chroot "$1" sh -c 'cd /gcmmap-build && ../gcmmap-source/configure --enable-werror \
+        --without-guile --without-ecl --without-crystal && make -k check' \
+        >"$work/root.log" 2>&1 || status=$?
+    for directory in proc sys dev; do
+        umount -R "$1/$directory"
+    done
+    grep -aE '^(FAIL|ERROR)|[*]{3}' "$work/root.log" >"$work/root.reds" || true
+    result "$(chroot "$1" gcc -dumpmachine): $(counts "$work/root.log")" "$status" "$work/root.reds"
 }
 
 [ $# -gt 0 ] || set -- clang analyzers arm64 modes
