@@ -86,6 +86,12 @@ static bool is_zero_memory(void)
     return bytes.size >= 100000;
 }
 
+static bool is_zero_memory_at_last(void)
+{
+    finalizers_disturb = false;
+    return is_zero_memory();
+}
+
 static bool allocate_large(void)
 {
     region = gcmmap_alloc(40 * MiB, GCMMAP_POINTER_FREE | GCMMAP_PARTIAL);

@@ -267,6 +267,75 @@ static bool trim(void)
     return true;
 }
 
+/* ---- addresses: what is not given back is in the pools, for the next call ----------------------- */
+
+static size_t n_reserved; /* bytes, without what the pools have */
+
+static __attribute__((noinline)) void fill_pools(void *arg)
+{
+    static const size_t sizes[] = { 4096, 100000, 20 * MiB, 5000, 50 * MiB, 3 * MiB };
+    gcmmap_region *regions[sizeof sizes / sizeof *sizes];
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        regions[i] = gcmmap_alloc(sizes[i], i % 2 == 0 ? GCMMAP_POINTER_FREE : 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        need(gcmmap_unmap_now(regions[i]) == 0, "gcmmap_unmap_now");
+}
+
+static void prepare_pools(void)
+{
+    empty_pools();
+    n_reserved = stats_now().bytes_reserved;
+    apart(fill_pools, NULL);
+}
+
+static bool can_be_trimmed(void)
+{
+    (void)gcmmap_trim();
+    return stats_now().bytes_reserved <= n_reserved;
+}
+
+#define N_SIDE_BYTES (100 * MiB)
+
+static gcmmap_region *hole; /* a root */
+
+/* So that a large region finds two long rows, and between them what is not free. */
+static __attribute__((noinline)) void make_hole(void *arg)
+{
+    gcmmap_region *all = gcmmap_alloc(2 * N_SIDE_BYTES + 20 * MiB, GCMMAP_POINTER_FREE);
+    gcmmap_region *left, *right;
+
+    (void)arg;
+    need(gcmmap_unmap_now(all) == 0, "gcmmap_alloc");
+    left = gcmmap_alloc(N_SIDE_BYTES, GCMMAP_POINTER_FREE);
+    hole = gcmmap_alloc(20 * MiB, GCMMAP_POINTER_FREE);
+    right = gcmmap_alloc(N_SIDE_BYTES, GCMMAP_POINTER_FREE);
+    need(gcmmap_unmap_now(left) == 0 && gcmmap_unmap_now(right) == 0, "gcmmap_unmap_now");
+}
+
+static void prepare_hole(void)
+{
+    empty_pools();
+    n_reserved = stats_now().bytes_reserved;
+    apart(make_hole, NULL);
+}
+
+static bool allocate_beside_hole(void)
+{
+    region = gcmmap_alloc(N_SIDE_BYTES / 5 * 8, GCMMAP_POINTER_FREE);
+    return region != NULL;
+}
+
+static bool all_can_be_trimmed(void)
+{
+    bool is = gcmmap_unmap_now(region) == 0 && gcmmap_unmap_now(hole) == 0;
+
+    region = NULL;
+    hole = NULL;
+    return is && can_be_trimmed();
+}
+
 static bool look(void)
 {
     gcmmap_weak weak = gcmmap_weak_of(region);
