@@ -112,27 +112,27 @@ static void ignore_holder(const gcmmap_holder *holder, void *arg)
     (void)arg;
 }
 
-static atomic_bool has_waiter;
+static pthread_t waiter;
+static sem_t waiter_may_go;
 
-static void *wait_for_ever(void *arg)
+static void *wait_to_go(void *arg)
 {
-    atomic_store(&has_waiter, true);
-    for (;;)
-        pause();
+    while (sem_wait(&waiter_may_go) != 0)
+        ;
     return arg;
 }
 
 /* Another thread, which might be one that holds it. */
 static void map_beside_a_thread(void)
 {
-    pthread_t thread;
-
     map_shared();
-    if (atomic_load(&has_waiter))
-        return;
-    need(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0, "pthread_create");
-    while (!atomic_load(&has_waiter))
-        sched_yield();
+    need(sem_init(&waiter_may_go, 0, 0) == 0, "sem_init");
+    need(pthread_create(&waiter, NULL, wait_to_go, NULL) == 0, "pthread_create");
+}
+
+static bool thread_ends(void)
+{
+    return sem_post(&waiter_may_go) == 0 && pthread_join(waiter, NULL) == 0;
 }
 
 static bool ask_why(void)

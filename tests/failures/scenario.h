@@ -12,6 +12,9 @@
 
 #include "../inject.h"
 
+#include <pthread.h>
+#include <semaphore.h>
+
 #define N_BYTES ((size_t)5 * 4096 + 100) /* of the file */
 #define SEED 5
 #define ROOM ((size_t)16 * 4096)
