@@ -243,8 +243,10 @@ run_once(const struct scenario *scenario, enum injectable function, int error, i
     disarm();
     n = atomic_load(&n_injected);
     if (successful) {
-        if (got != 0)
+        if (got != 0) {
             complain(scenario, "it succeeds, and errno has changed");
+            note("to %s", strerror(got));
+        }
         if (n > 0 && function == scenario->tells && !is_made_up_for(scenario, function, error))
             complain(scenario, "it succeeds, and should not");
     } else {
