@@ -593,8 +593,12 @@ static __attribute__((noinline)) void call_extend(void)
         wanted = size > model->room ? ERANGE : grows_file && !is_shared_writable(model) ? ENXIO : 0;
     begin();
     if (!outcome("gcmmap_extend", gcmmap_extend(handle_of(model), size) == 0, wanted,
-                 may_be_out_of_budget() ? EDQUOT : 0, 0) ||
-        size <= model->n_bytes)
+                 may_be_out_of_budget() ? EDQUOT : 0, 0)) {
+        /* The pages were there, the file could not grow, and they could not be taken away again. */
+        model->has_strays |= n_failures() > 1;
+        return;
+    }
+    if (size <= model->n_bytes)
         return;
     if (grows_file)
         file_has_size(model->file, end_in_file(model, size));

@@ -101,7 +101,7 @@ static const struct {
     { "mapping with any flags", { ENOMEM, EAGAIN, EMFILE, EIO, EINVAL, ENOTSUP, ENOSYS, EDQUOT } },
     { "gcmmap_slice_object_new", { ENOMEM } },
     { "gcmmap_sync", { EIO } },
-    { "gcmmap_protect", { ENOMEM, ENOTSUP } },
+    { "gcmmap_protect", { ENOMEM, ENOTSUP, EMFILE, ENFILE } },
     { "gcmmap_lock", { ENOMEM, EAGAIN } },
     { "gcmmap_unlock", { ENOMEM } },
     { "gcmmap_unload", { ENOMEM, EAGAIN, EBUSY, ENOTSUP } },
@@ -326,6 +326,18 @@ static void check_page(const struct model *model, unsigned p)
                   bytes[at - from], byte_of(model, at));
 }
 
+/* The lines of /proc/self/maps about the first byte, and about the one behind the last. */
+static void show_mappings(const unsigned char *first, const unsigned char *end)
+{
+    char permissions[5] = "";
+    unsigned long inode = 0;
+
+    (void)map_line(first, permissions, &inode);
+    note("%p: %s, inode %lu", (const void *)first, permissions, inode);
+    (void)map_line(end, permissions, &inode);
+    note("%p: %s, inode %lu", (const void *)end, permissions, inode);
+}
+
 /* Behind writable memory that ends with a page nothing can be touched, nor in the room. */
 static void check_end(const struct model *model)
 {
@@ -333,10 +345,17 @@ static void check_end(const struct model *model)
     bool is_known =
         model->grows ? model->n_bytes < model->room : (model->flags & GCMMAP_WRITE) != 0;
 
-    if (model->by_handle && !model->grows)
+    if ((model->by_handle && !model->grows) || model->has_strays)
         return;
-    if (model->n_bytes > 0 && is_known && (uintptr_t)end % PAGE == 0 && peek(&byte, end, 1))
-        wrong("model %td: the byte behind the end can be read", model - models);
+    if (model->n_bytes > 0 && is_known && (uintptr_t)end % PAGE == 0 && peek(&byte, end, 1)) {
+        /* Seen once, with seed 1003 and interior pointers off, and not again in 150 runs. */
+        show_mappings(data_of(model), end);
+        wrong(
+            "model %td: the byte behind the end can be read: %zu bytes, room %zu, flags %#x%s%s%s",
+            model - models, model->n_bytes, model->room, model->flags,
+            model->grows ? ", grows" : "", model->by_handle ? ", by handle" : "",
+            model->is_copy ? ", a copy" : "");
+    }
 }
 
 static void check_names(const struct model *model)

@@ -52,6 +52,7 @@ struct listener {
 struct model {
     bool is_used, is_closed, is_gone; /* gone: found so by a weak reference, or unmapped now */
     bool is_reached;                  /* scratch */
+    bool has_strays;                  /* perhaps: pages behind its end, for want of a map slot */
     bool is_copy; /* a snapshot: what it shows when a page is lost, it does not say */
     bool grows, is_traced, is_private, by_handle, fd_is_writable;
     unsigned flags;
