@@ -9,16 +9,22 @@
 
 #include <pthread.h>
 
-#define MOST 24u     /* regions at once */
-#define ACCIDENTS 3u /* may be held by something that only looks like a pointer */
+#define MOST 24u /* regions at once */
+/* May be held by something that only looks like a pointer. */
+#define ACCIDENTS (HAS_MANY_ADDRESSES || now.n_bytes < 2 * MiB ? 3u : 6u)
 #define KEPT_SEED 7u
 #define JUNK_SEED 8u
 
 static const struct {
     size_t n_bytes;
     unsigned n_regions;
-} sizes[] = { { 1, MOST },     { 4095, MOST }, { 4096, MOST }, { 4097, MOST },
-              { 65536, MOST }, { MiB, 16 },    { 40 * MiB, 9 } };
+} sizes[] = { { 1, MOST },
+              { 4095, MOST },
+              { 4096, MOST },
+              { 4097, MOST },
+              { 65536, MOST },
+              { MiB, 16 },
+              { (HAS_MANY_ADDRESSES ? 40 : 33) * MiB, 9 } };
 
 static struct {
     int fd, junk_fd;

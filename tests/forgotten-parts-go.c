@@ -1,6 +1,7 @@
 /*
  * GCMMAP_PARTIAL: of a large region only the parts stay in memory that pointers lead into,
- * and what was dropped comes back from the file; all of it goes with the last pointer.
+ * and what was dropped comes back from the file; all of it goes with the last pointer (where there
+ * are so many addresses that no number is one of 192 MiB by accident).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -123,7 +124,7 @@ static void test(struct mapping *mapping)
     ok(n_wrong == 0, "%s: and what comes back is right", what);
     kept[0] = kept[1] = NULL;
     collect_thoroughly();
-    if (mapping->of_file)
+    if (mapping->of_file && HAS_MANY_ADDRESSES)
         ok(bytes_mapped_from(fd) <= SIZE + PART,
            "%s: without pointers it goes (one may be held by accident)", what);
 }
@@ -160,7 +161,8 @@ int main(void)
         test(&mappings[i]);
     apart(unmap_while_waiting, NULL);
     collect_thoroughly();
-    ok(bytes_mapped_from(fd) <= SIZE + PART, "closed while parts wait to be dropped");
+    ok(!HAS_MANY_ADDRESSES || bytes_mapped_from(fd) <= SIZE + PART,
+       "closed while parts wait to be dropped");
     errno = 0;
     ok(gcmmap_alloc(SIZE, GCMMAP_PARTIAL) == NULL && errno == EINVAL, "not for traced memory");
     errno = 0;

@@ -169,7 +169,7 @@ static int count_changes(int watch)
 
 static void test_failures(void)
 {
-    const gcmmap_budget none = { .n_regions = 1 }, all = { 0 };
+    const gcmmap_budget none = { .bytes = 1 }, all = { 0 };
     int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), fd;
     gcmmap_region *region;
 

@@ -62,7 +62,7 @@ static void live_and_die_with_heap(const char *heap, unsigned n_processes)
 
         /* With 32 bits there is hardly a long stretch of clean addresses, so no row.  Then a region
            takes all of a block, and what the collector gets next may end where it begins. */
-        if (!HAS_MANY_ADDRESSES && heap == NULL && size > 16u << 20) {
+        if (!HAS_MANY_ADDRESSES && size > (heap == NULL ? 16u << 20 : 100u << 20)) {
             ok(true, "%zu bytes # SKIP too few addresses", size);
             continue;
         }
