@@ -129,7 +129,7 @@ static bool look(const struct os_fault *fault, gcmmap_fault *description)
 
 static void take_back(gcmmap_guard *guard, const struct os_fault *fault)
 {
-    thread.innermost = guard->outer;
+    fault_leave(guard);
     os_leave_handler(fault);
     longjmp(guard->jump, 1);
 }
@@ -243,11 +243,13 @@ void fault_enter(gcmmap_guard *guard)
 
 void fault_leave(gcmmap_guard *guard)
 {
-    for (gcmmap_guard *at = thread.innermost; at != NULL && is_entered(at); at = at->outer)
-        if (at == guard) {
-            thread.innermost = guard->outer;
-            return;
-        }
+    gcmmap_guard *at = thread.innermost;
+
+    while (at != NULL && at != guard && is_entered(at))
+        at = at->outer;
+    /* Frames of guards inside it may be gone, left by a jump, and what leads from them to it. */
+    if (at != NULL && is_entered(guard))
+        thread.innermost = guard->outer;
 }
 
 gcmmap_guard *fault_set_aside(void)

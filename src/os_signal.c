@@ -48,27 +48,29 @@ static OS_SIGNAL_TLS struct passing passing;
 
 static void ask_handler(int number, siginfo_t *info, void *context);
 
-static bool is_ours(const struct sigaction *action)
-{
-    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == ask_handler;
-}
-
 /* ---- coming ---------------------------------------------------------------------- */
+
+static void remember(struct before *list, const struct sigaction *action)
+{
+    unsigned n = atomic_load(&list->n);
+
+    if (n == N_BEFORE) /* somebody comes and goes: the oldest are forgotten */
+        atomic_store(&list->n, n = 1);
+    list->actions[n] = *action;
+    atomic_store(&list->n, n + 1);
+}
 
 static void come_for(struct before *list, int number)
 {
     struct sigaction ours = { .sa_sigaction = ask_handler,
                               /* Nothing is blocked: the handler may be left by a jump. */
                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART };
-    unsigned n = atomic_load(&list->n);
-    struct sigaction now;
+    struct sigaction now = { .sa_handler = SIG_DFL };
 
-    if (sigaction(number, NULL, &now) != 0 || is_ours(&now))
-        return;
-    if (n == N_BEFORE) /* somebody comes and goes: the oldest are forgotten */
-        atomic_store(&list->n, n = 1);
-    list->actions[n] = now;
-    atomic_store(&list->n, n + 1);
+    (void)sigaction(number, NULL, &now);
+    if (now.sa_sigaction != ask_handler)
+        remember(list, &now);
+    /* In any case: who has put us back by signal(3) has forgotten our flags. */
     (void)sigemptyset(&ours.sa_mask);
     (void)sigaction(number, &ours, NULL);
 }
@@ -76,14 +78,12 @@ static void come_for(struct before *list, int number)
 void os_catch_faults(os_fault_handler *fn)
 {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    int saved_errno = errno;
 
     (void)pthread_mutex_lock(&mutex);
     handler = fn;
     for (int i = 0; i < 2; i++)
         come_for(&before[i], signals[i]);
     (void)pthread_mutex_unlock(&mutex);
-    errno = saved_errno;
 }
 
 /* ---- passing on -------------------------------------------------------------------- */
@@ -118,20 +118,16 @@ static void call(struct sigaction *action, int number, siginfo_t *info, void *co
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static bool is_default(const struct sigaction *action)
-{
-    return !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_DFL;
-}
-
+/* With SA_SIGINFO, too, as the kernel sees it. */
 static bool is_ignored(const struct sigaction *action)
 {
-    return !(action->sa_flags & SA_SIGINFO) && action->sa_handler == SIG_IGN;
+    return action->sa_handler == SIG_IGN;
 }
 
 /* That a fault is ignored means nothing to the kernel either.  NULL: nobody is left. */
 static bool is_deadly(const struct sigaction *action, bool is_access)
 {
-    return action == NULL || is_default(action) || (is_access && is_ignored(action));
+    return action == NULL || action->sa_handler == SIG_DFL || (is_access && is_ignored(action));
 }
 
 static void pass_on(struct sigaction *action, const struct os_fault *fault)
@@ -195,20 +191,21 @@ static void ask_handler(int number, siginfo_t *info, void *context)
                               .was_passed_on = nested,
                               .is_deadly = is_deadly(next, is_access(info)),
                               .code = code_of(context),
+                              .saved_errno = errno,
                               .info = info,
                               .context = context };
-    int saved_errno = errno;
 
     if (!handler(&fault)) {
         passing = (struct passing){ info, frame, n_left > 0 ? n_left - 1 : 0 };
         pass_on(next, &fault);
         passing = outer;
     }
-    errno = saved_errno;
+    errno = fault.saved_errno;
 }
 
 void os_leave_handler(const struct os_fault *fault)
 {
+    errno = fault->saved_errno;
     (void)pthread_sigmask(SIG_SETMASK, &((ucontext_t *)fault->context)->uc_sigmask, NULL);
 }
 

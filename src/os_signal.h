@@ -29,6 +29,7 @@ struct os_fault {
     bool was_passed_on; /* those who were there before us have returned it to us */
     bool is_deadly;     /* nobody else will handle it */
     const void *code;   /* where it was accessed; NULL: not known */
+    int saved_errno;    /* the thread's */
     void *info, *context;
 };
 
@@ -52,7 +53,7 @@ struct os_undisturbed {
 void os_begin_undisturbed(struct os_undisturbed *before);
 void os_end_undisturbed(const struct os_undisturbed *thread);
 
-/* In a handler that is going to be left by longjmp(3): makes the signal mask that of before. */
+/* In a handler that longjmp(3) is going to leave: makes signal mask and errno those of before. */
 void os_leave_handler(const struct os_fault *fault);
 
 /* "SIGBUS" */

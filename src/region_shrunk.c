@@ -197,7 +197,6 @@ enum fault_verdict region_judge(void *user, const struct os_fault *fault,
     question->data = region->file->policy.data;
     question->may_fill = region->file->policy.fills;
     question->fault.kind = GCMMAP_FAULT_TRUNCATED;
-    question->fault.file_offset = file_offset(region, fault->address);
     question->fault.file_size = file.size;
     return FAULT_IS_A_QUESTION;
 }

@@ -7,7 +7,6 @@
 #include "live.h"
 
 #include <pthread.h>
-#include <sys/syscall.h>
 
 #define SEED 73
 #define SIZE ((size_t)100000)
@@ -534,6 +533,24 @@ static int leave_past_overwritten(void *closed)
     return CAUGHT;
 }
 
+/* It left by a jump, and other calls have used its stack since. */
+static int leave_past_a_jump(void *closed)
+{
+    static gcmmap_guard around, outer, inner, never;
+
+    if (GCMMAP_TRY(around)) {
+        if (GCMMAP_TRY(outer) && GCMMAP_TRY(inner))
+            memset(&inner, 0x5a, sizeof inner);
+        memset(&never, 0x5a, sizeof never);
+        gcmmap_guard_leave(&never);
+        gcmmap_guard_leave(&outer);
+        gcmmap_guard_leave(&outer);
+        sink = *(volatile unsigned char *)closed;
+        return 1;
+    }
+    return around.fault.kind == GCMMAP_FAULT_CLOSED ? CAUGHT : 1;
+}
+
 static int die_after_try(void *closed)
 {
     need(gcmmap_try(do_nothing, NULL, NULL) == 0, "gcmmap_try");
@@ -541,22 +558,12 @@ static int die_after_try(void *closed)
     return CAUGHT;
 }
 
-/* Looks like a fault there, and is none: si_code tells. */
-static void send_to_self(int signal, void *address)
-{
-    siginfo_t info = { .si_signo = signal, .si_code = SI_QUEUE };
-
-    info.si_addr = address;
-    need(syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), signal, &info) == 0,
-         "rt_tgsigqueueinfo");
-}
-
 static int die_when_sent(void *closed)
 {
     static gcmmap_guard guard;
 
     if (GCMMAP_TRY(guard))
-        send_to_self(SIGSEGV, closed);
+        send_to_self(SIGSEGV, SI_QUEUE, closed);
     return CAUGHT;
 }
 
@@ -566,7 +573,7 @@ static int die_when_sent_to_policy(void *lost)
 
     if (GCMMAP_TRY(guard)) /* the handler is there */
         gcmmap_guard_leave(&guard);
-    send_to_self(SIGBUS, lost);
+    send_to_self(SIGBUS, SI_QUEUE, lost);
     return CAUGHT;
 }
 
@@ -588,6 +595,7 @@ static void test_not_caught(void)
     ok(dies(die_when_left, closed, SIGSEGV), "a guard that was left catches nothing");
     ok(dies(die_when_overwritten, closed, SIGSEGV), "nor one whose frame is gone");
     ok(run_in_child(leave_past_overwritten, NULL) == 0, "guards are left past such ones");
+    ok(run_in_child(leave_past_a_jump, closed) == CAUGHT, "and the guard around them catches");
     ok(dies(die_after_try, closed, SIGSEGV), "gcmmap_try() leaves its guard");
     ok(dies(die_when_sent, closed, SIGSEGV),
        "a signal that was sent is not caught, whatever address comes with it");

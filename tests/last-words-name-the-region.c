@@ -95,6 +95,10 @@ static int play(void *arg)
         if (GCMMAP_TRY(guard))
             touch_it(data, false);
         break;
+    case 's': /* sent */
+        close_it(region);
+        send_to_self(scene->signal, SI_QUEUE, data);
+        break;
     case 'f': /* foreign */
         touch_it(mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), false);
         break;
@@ -212,26 +216,8 @@ static void test_environment(char **arguments, bool incremental)
     close(ends[0]);
 }
 
-/* In a guard the same words are to be had. */
-static void test_text(void)
+static void test_bits(void)
 {
-    gcmmap_fault fault = {
-        .kind = GCMMAP_FAULT_CLOSED, .is_write = 1, .offset = 3, .size = 9, .name = "x"
-    };
-    char text[200], cut[10] = "";
-    const char *whole = "x: byte 3 of 9 cannot be stored into: the region has been closed";
-
-    ok(gcmmap_fault_text(&fault, text, sizeof text) == strlen(whole) && strcmp(text, whole) == 0,
-       "gcmmap_fault_text()");
-    ok(gcmmap_fault_text(&fault, cut, 6) == strlen(whole) && strcmp(cut, "x: by") == 0 &&
-           cut[6] == '\0' && gcmmap_fault_text(&fault, NULL, 0) == strlen(whole),
-       "with less room");
-    fault = (gcmmap_fault){
-        .kind = GCMMAP_FAULT_OUTSIDE, .is_write = 0, .offset = -PTRDIFF_MAX - 1, .size = 9
-    };
-    whole = "memory without a name: byte -";
-    (void)gcmmap_fault_text(&fault, text, sizeof text);
-    ok(strncmp(text, whole, strlen(whole)) == 0, "the lowest offset there is");
     errno = 0;
     gives_errno(gcmmap_report_faults(4), EINVAL, "unknown bits");
 }
@@ -272,6 +258,8 @@ int main(int n_arguments, char **arguments)
         { "a guard catches it", 1, 'g', 0, { NULL } },
         { "so does a handler", 1, 'h', 0, { NULL } },
         { "an address that is no region's", 1, 'f', SIGSEGV, { NULL } },
+        { "a signal that was sent", 1, 's', SIGSEGV, { NULL } },
+        { "a SIGBUS that was sent", 1, 's', SIGBUS, { NULL } },
         { "not asked to", 0, 'c', SIGSEGV, { NULL } },
         { "not asked to any more", 1, '0', SIGSEGV, { NULL } },
         { "source lines",
@@ -288,7 +276,7 @@ int main(int n_arguments, char **arguments)
         return again();
     unsetenv("GCMMAP_REPORT_FAULTS");
     if (collector_write_protects()) { /* which has a say in how it ends */
-        test_text();
+        test_bits();
         test_environment(arguments, true);
         return done_testing();
     }
@@ -300,7 +288,7 @@ int main(int n_arguments, char **arguments)
         else
             test(&scenes[i]);
     unlink(path);
-    test_text();
+    test_bits();
     test_environment(arguments, false);
     test_environment(arguments, true);
     return done_testing();

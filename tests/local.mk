@@ -147,7 +147,8 @@ c_tests = \
 	tests/what-regions-grow-over-is-traced \
 	tests/write-back-comes-before-release \
 	tests/write-errors-are-told \
-	tests/written-pages-are-traced
+	tests/written-pages-are-traced \
+	tests/zeros-come-only-where-the-file-has-ended
 
 clean-local:
 	rm -rf tests/crystal-built
@@ -163,12 +164,16 @@ INJECTABLE = \
 	shm_open shm_unlink stat strdup syscall write
 if OS_LINUX
 c_tests += tests/every-failure-is-told-and-undone \
+	tests/faults-are-told-in-words \
 	tests/forked-children-go-on-collecting \
 	tests/forked-children-unmap-nothing-twice \
 	tests/programs-of-calls-survive-shortages \
-	tests/protected-pages-need-no-free-descriptor
+	tests/protected-pages-need-no-free-descriptor \
+	tests/signals-are-passed-on-as-by-the-kernel
 endif
 tests_protected_pages_need_no_free_descriptor_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
+tests_faults_are_told_in_words_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
+tests_signals_are_passed_on_as_by_the_kernel_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_forked_children_go_on_collecting_LDADD = libgcmmap-all.la $(BDW_GC_LIBS)
 tests_forked_children_go_on_collecting_LDFLAGS = -Wl,--wrap=GC_disable -Wl,--wrap=GC_enable \
 	-Wl,--wrap=GC_generic_malloc -Wl,--wrap=GC_get_min_bytes_allocd

@@ -378,6 +378,16 @@ static inline void on_fault(int signal, siginfo_t *info, void *context)
     siglongjmp(fault_jump, 1);
 }
 
+/* What looks like a fault there, and is none if the code says so. */
+static inline void send_to_self(int signal, int code, void *address)
+{
+    siginfo_t info = { .si_signo = signal, .si_code = code };
+
+    info.si_addr = address;
+    need(syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), signal, &info) == 0,
+         "rt_tgsigqueueinfo");
+}
+
 /* The signal that reading (or writing) one byte ends in; 0: none. */
 static inline int fault_of_access(void *address, bool write)
 {
