@@ -11,7 +11,9 @@ set -eu
 archive=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-if $LD -r -o "$work/libgcmmap.o" --whole-archive "$archive" 2> "$work/why" &&
+# Without groups: what the compiler makes the same in each object, of which the linker keeps one,
+# would be hidden in ours, and gone with another program's.
+if $LD -r --force-group-allocation -o "$work/libgcmmap.o" --whole-archive "$archive" 2> "$work/why" &&
     $OBJCOPY --localize-hidden "$work/libgcmmap.o" 2> "$work/why" &&
     $NM "$work/libgcmmap.o" | grep -q ' T _*gcmmap_map$'; then
     $AR cr "$work/libgcmmap.a" "$work/libgcmmap.o"
