@@ -59,17 +59,18 @@ struct region {
     struct body body; /* first: a dead body's address is its region's */
     uint64_t id;      /* never used again */
     size_t n_bytes;
-    uint32_t head;           /* bytes of the first page in front of the first byte */
-    uint32_t page;           /* bytes: its pages are these, or os_page_size() */
-    unsigned flags;          /* GCMMAP_ ..., as mapped */
-    unsigned n_pins;         /* operations at work on its pages */
-    uint16_t n_closers;      /* threads at work in CLOSING ... */
-    bool pages_are_gone : 1; /* ... one of which was successful */
+    uint32_t head;             /* bytes of the first page in front of the first byte */
+    uint32_t page;             /* bytes: its pages are these, or os_page_size() */
+    unsigned flags;            /* GCMMAP_ ..., as mapped */
+    unsigned n_pins;           /* operations at work on its pages */
+    uint16_t n_closers;        /* threads at work in CLOSING ... */
+    bool pages_are_gone : 1;   /* ... one of which was successful */
+    bool may_be_protected : 1; /* against reading: some pages, once, by an operation */
+    bool : 0;                  /* what never changes is read without the lock, too */
     bool traced : 1;
     bool of_file : 1;
-    bool charged : 1;          /* private and writable: its pages cost memory */
-    bool by_handle : 1;        /* lies outside the heap; body.at is the handle's block */
-    bool may_be_protected : 1; /* against reading: some pages, once, by an operation */
+    bool charged : 1;   /* private and writable: its pages cost memory */
+    bool by_handle : 1; /* lies outside the heap; body.at is the handle's block */
     enum region_state state;
     char *name;            /* malloc'ed, or NULL */
     uint64_t mapped_at;    /* os_milliseconds() */

@@ -343,8 +343,8 @@ static void point_in_large_circles(void *arg)
         void **b = gcmmap_data(gcmmap_map(large_fd, 0, GCMMAP_REST, GCMMAP_WRITE | GCMMAP_PRIVATE));
 
         need(a != NULL && b != NULL, "gcmmap_map");
-        a[39 * MiB / sizeof *a] = keeper_of(b + 17 * MiB / sizeof *b);
-        b[0] = keeper_of(a + 20 * MiB / sizeof *a);
+        a[(LARGE - MiB) / sizeof *a] = keeper_of(b + LARGE / 3 / sizeof *b);
+        b[0] = keeper_of(a + LARGE / 2 / sizeof *a);
         a[17] = a;
     }
     (void)arg;
