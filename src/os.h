@@ -141,7 +141,7 @@ int os_find_access(const void *at, unsigned *access);
 
 /*
  * Moves pages that are one mapping to `to`, in place of what is there, which the caller owns.
- * On failure they stay, and those at `to` are inaccessible, as with os_map().
+ * On failure they stay, and anything may be at `to`, as with os_map().
  */
 int os_move(void *to, void *from, size_t n_bytes);
 

@@ -265,8 +265,6 @@ int os_move(void *to, void *from, size_t n_bytes)
     bool moved = mremap(from, n_bytes, n_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
     int error = moved ? 0 : errno;
 
-    if (!moved)
-        (void)os_vacate(to, n_bytes);
     errno = saved_errno;
     return error;
 }

@@ -81,7 +81,7 @@ static const int *errors_of(enum injectable function)
     static const int memory[] = { ENOMEM, 0 }, pages[] = { ENOMEM, EAGAIN, 0 };
     static const int advice[] = { ENOMEM, EINVAL, EAGAIN, 0 }, disk[] = { EIO, EINTR, 0 };
     static const int disk_failure[] = { EIO, 0 };
-    static const int space[] = { ENOSPC, EOPNOTSUPP, EINTR, 0 }, none[] = { ENOSYS, EMFILE, 0 };
+    static const int space[] = { EOPNOTSUPP, ENOSPC, EINTR, 0 }, none[] = { ENOSYS, EMFILE, 0 };
     static const int descriptors[] = { EMFILE, ENFILE, 0 };
     static const int file[] = { EMFILE, ENOMEM, 0 }, copy[] = { EPERM, EFAULT, 0 };
     static const int transfer[] = { EINTR, EIO, 0 };

@@ -39,8 +39,9 @@ struct scenario {
     bool others_die;          /* and the call may release them */
     bool (*stays)(void);      /* or NULL: after failure, besides what is the same for all */
     enum injectable standing; /* fails all the time, beside what fails */
-    enum injectable tells;    /* when that fails, so does the call */
+    enum injectable tells[4]; /* when one of them fails, so does the call */
     enum injectable retries;  /* for want of memory, and only once: the call makes up for it */
+    int retried_too;          /* another errno of it that means that */
 };
 
 static bool always_right(void)

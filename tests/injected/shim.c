@@ -7,7 +7,7 @@
  *                     full    from it on all that take map slots, 300 of them: the table is full
  *   GCMMAP_INJECT_COUNT=file  gets the number of calls, when the program ends
  *
- * Children go on counting where their parent was.  See tests/check-injected.sh.
+ * Forked children count along with their parent.  See tests/check-injected.sh.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ static long nth, n_failing = 1;
 static bool is_full_mode;
 static pid_t counter; /* the process that writes the number */
 static const char *count_path;
-static atomic_long n_calls;
+static atomic_long *n_calls; /* shared with children */
 static atomic_bool is_ready;
 
 static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
@@ -61,19 +62,28 @@ __attribute__((constructor)) static void prepare(void)
         n_failing = 2;
     count_path = getenv("GCMMAP_INJECT_COUNT");
     counter = getpid();
+    n_calls =
+        mmap(NULL, sizeof *n_calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (n_calls == MAP_FAILED)
+        _exit(98);
     atomic_store(&is_ready, true);
 }
 
 __attribute__((destructor)) static void write_count(void)
 {
-    char text[32];
+    char text[32] = "";
     int fd, n;
 
     if (count_path == NULL || getpid() != counter)
         return;
-    fd = open(count_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    n = snprintf(text, sizeof text, "%ld\n", atomic_load(&n_calls));
-    if (fd < 0 || write(fd, text, (size_t)n) != n)
+    /* Programs may execute themselves: the largest number counts. */
+    fd = open(count_path, O_RDWR | O_CREAT, 0600);
+    if (fd >= 0 && read(fd, text, sizeof text - 1) > 0 && atol(text) >= atomic_load(n_calls)) {
+        close(fd);
+        return;
+    }
+    n = snprintf(text, sizeof text, "%ld\n", atomic_load(n_calls));
+    if (fd < 0 || pwrite(fd, text, (size_t)n, 0) != n)
         _exit(98);
     close(fd);
 }
@@ -84,7 +94,7 @@ static bool fails(const void *caller, int error, bool takes_slot)
 
     if ((uintptr_t)caller < text_from || (uintptr_t)caller >= text_to || !atomic_load(&is_ready))
         return false;
-    n = atomic_fetch_add(&n_calls, 1) + 1;
+    n = atomic_fetch_add(n_calls, 1) + 1;
     if (nth == 0 || n < nth)
         return false;
     /*
