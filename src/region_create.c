@@ -323,8 +323,8 @@ static int map_or_collect(struct region *region, const struct region_request *re
     for (int n_collections = 0; n_collections <= 2; n_collections++) {
         if (n_collections > 0)
             region_collect_and_drain();
-        if (n_collections == 2)
-            (void)reserve_trim(); /* addresses for regions of other sizes */
+        if (n_collections == 2 && region->body.at == NULL)
+            (void)reserve_trim(); /* there are addresses for regions of other sizes */
         *more = need_of(region);
         error = region_budget_begin(more);
         if (error == 0) {
