@@ -412,13 +412,19 @@ static void test_threads(void)
 {
     unsigned n_tried = 0, n_caught = 0, n_wrong = 0, n_lost = 0, n_signals = 0, n_jumps = 0;
     unsigned n_passed_on = 0, n_calm = 0, n_collections;
+    sigset_t queued, before;
 
+    sigemptyset(&queued);
+    sigaddset(&queued, SIGRTMIN);
     for (unsigned i = 0; i < N_THREADS; i++) {
         threads[i].number = i;
         set_up(&threads[i]);
     }
+    /* They take the first when they know who they are. */
+    pthread_sigmask(SIG_BLOCK, &queued, &before);
     for (unsigned i = 0; i < N_THREADS; i++)
         need(GC_pthread_create(&threads[i].id, NULL, work, &threads[i]) == 0, "thread");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     n_collections = collect_meanwhile();
     for (unsigned i = 0; i < N_THREADS; i++) {
         const struct thread *thread = &threads[i];

