@@ -307,7 +307,7 @@ static void test_guards(size_t n_pages)
         memset(data + i * page, 0xFF, page);
     object = GC_MALLOC(64);
     memset(object, 0x33, 64);
-    ((void **)(data + 2 * page))[0] = object;
+    ((void **)(void *)(data + 2 * page))[0] = object;
     object = NULL;
     ok(gcmmap_advise(data + page, 1, GCMMAP_ADVISE_GUARD_INSTALL) == 0 &&
            fault_of_access(data + page - 1, false) == 0 &&
@@ -317,7 +317,7 @@ static void test_guards(size_t n_pages)
        "a guard faults");
     collect_with_noise();
     collect_with_noise();
-    object = ((void **)(data + 2 * page))[0];
+    object = ((void **)(void *)(data + 2 * page))[0];
     ok(((unsigned char *)object)[63] == 0x33,
        "collections pass it over, not what comes behind it (%zu pages)", n_pages);
     ok(gcmmap_advise(data + page, 1, GCMMAP_ADVISE_GUARD_REMOVE) == 0 && data[page] == 0 &&

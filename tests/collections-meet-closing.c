@@ -71,7 +71,7 @@ static void fill(void *unused)
         need(object != NULL, "GC_MALLOC");
         object[0] = (void *)(i + 1);
         GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, NULL, NULL, NULL);
-        ((void **)data)[i * (SIZE / sizeof object - 1) / (N - 1)] = object;
+        ((void **)(void *)data)[i * (SIZE / sizeof object - 1) / (N - 1)] = object;
     }
 }
 
@@ -80,7 +80,7 @@ static void count_lost(void *unused)
     (void)unused;
     n_lost = 0;
     for (size_t i = 0; i < N; i++) {
-        void **object = ((void **)data)[i * (SIZE / sizeof object - 1) / (N - 1)];
+        void **object = ((void **)(void *)data)[i * (SIZE / sizeof object - 1) / (N - 1)];
 
         n_lost += object == NULL || object[0] != (void *)(i + 1);
     }

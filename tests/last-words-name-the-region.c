@@ -62,9 +62,9 @@ static int play(void *arg)
         return 1;
     switch (scene->kind) {
     case 'u':
-        unlink(path);
-        /* fall through */
     case 't':
+        if (scene->kind == 'u')
+            unlink(path);
         need(truncate(path, 100) == 0 || scene->kind == 'u', "truncate");
         if (scene->kind == 'u') {
             int fd = make_file(1, SIZE);

@@ -340,7 +340,8 @@ static gcmmap_region *snap_pipe(size_t size)
     pthread_t feeder;
     gcmmap_region *region;
 
-    need(pipe(ends) == 0 && pthread_create(&feeder, NULL, feed, &ends[1]) == 0, "pipe");
+    need(pipe(ends) == 0, "pipe");
+    need(pthread_create(&feeder, NULL, feed, &ends[1]) == 0, "thread");
     errno = 0;
     region = gcmmap_snapshot(ends[0], 0, size, 0, NULL, NULL);
     got = errno;

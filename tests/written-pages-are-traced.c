@@ -70,13 +70,13 @@ static __attribute__((noinline)) void *new_witness(size_t offset)
 
 static __attribute__((noinline)) void put(size_t offset)
 {
-    *(void **)(data + offset) = new_witness(offset);
+    *(void **)(void *)(data + offset) = new_witness(offset);
 }
 
 static bool all_live(void)
 {
     for (unsigned i = 0; i < n_made; i++)
-        if (finalized[i] || **(uint64_t **)(data + offsets[i]) != offsets[i])
+        if (finalized[i] || **(uint64_t **)(void *)(data + offsets[i]) != offsets[i])
             return false;
     return true;
 }
@@ -173,7 +173,7 @@ static void put_here_and_there(void *n_bytes)
     for (unsigned i = 0; i < 150; i++) {
         size_t at = next_random(&chance) % (*(size_t *)n_bytes / sizeof(void *)) * sizeof(void *);
 
-        if (*(void **)(data + at) == NULL)
+        if (*(void **)(void *)(data + at) == NULL)
             put(at);
     }
 }
@@ -403,7 +403,7 @@ static void forks(void)
 /* More regions within each other than can be under way at once; each knows the next alone. */
 static void nest(void *unused)
 {
-    void **hole = (void **)data;
+    void **hole = (void **)(void *)data;
 
     (void)unused;
     for (unsigned i = 0; i < N_NESTED; i++) {
@@ -421,7 +421,7 @@ static void nest(void *unused)
 
 static void follow_nest(void *result)
 {
-    void **inner = (void **)data;
+    void **inner = (void **)(void *)data;
 
     for (unsigned i = 0; i < N_NESTED; i++) {
         inner = *(void **)(i == 0 ? inner : inner + 6000);
