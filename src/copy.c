@@ -29,6 +29,8 @@ struct copy {
 
 static struct copy rest_of(const struct copy *copy, size_t n_done)
 {
+    if (n_done == 0)
+        return *copy; /* C has no NULL + 0 */
     return (struct copy){ copy->ours + n_done, copy->theirs + n_done, copy->n_bytes - n_done,
                           copy->in };
 }
@@ -43,7 +45,8 @@ static size_t step_bytes(const struct copy *copy)
 
 /*
  * Incremental collection: the collector has protected the page against its first store,
- * which must be ours, as the kernel's would be refused.
+ * which must be ours, as the kernel's would be refused.  clang makes a mere read of adding
+ * or or-ing nothing.
  */
 static bool lift_protection(const struct region_pin *pin, unsigned char *at)
 {
@@ -52,7 +55,9 @@ static bool lift_protection(const struct region_pin *pin, unsigned char *at)
     if (!region_is_protected_by_collector(pin) || !(pin->flags & GCMMAP_WRITE) ||
         os_peek(&byte, at, 1) != 0)
         return false;
-    (void)__atomic_fetch_or(at, 0, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n((volatile unsigned char *)at, &byte, byte, false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        continue;
     return true;
 }
 

@@ -180,9 +180,17 @@ static void write_json(FILE *to, const struct table *table)
     (void)fputs("\n]\n", to);
 }
 
-static int list(FILE *to, unsigned flags, const struct search_caller *caller)
+struct list_call {
+    FILE *to;
+    unsigned flags;
+    struct search_caller caller;
+};
+
+static SEARCH_IN_FRAME_OF_ITS_OWN int list(const struct list_call *call)
 {
-    const struct table_wish wish = { .caller = flags & GCMMAP_LIST_SLICES ? caller : NULL };
+    FILE *to = call->to;
+    unsigned flags = call->flags;
+    const struct table_wish wish = { .caller = flags & GCMMAP_LIST_SLICES ? &call->caller : NULL };
     int saved_errno = errno, error = EINVAL;
     struct table table;
 
@@ -202,8 +210,8 @@ static int list(FILE *to, unsigned flags, const struct search_caller *caller)
 
 int gcmmap_list(FILE *to, unsigned flags)
 {
-    struct search_caller caller;
+    struct list_call call = { .to = to, .flags = flags };
 
-    SEARCH_LOOK_AT_CALLER(caller, NULL);
-    return list(to, flags, &caller);
+    SEARCH_LOOK_AT_CALLER(call.caller, NULL);
+    return list(&call);
 }

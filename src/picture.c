@@ -403,9 +403,15 @@ static void draw(FILE *to, const struct table *table)
     (void)fputs("</svg>\n", to);
 }
 
-static int report(FILE *to, const struct search_caller *caller)
+struct report_call {
+    FILE *to;
+    struct search_caller caller;
+};
+
+static SEARCH_IN_FRAME_OF_ITS_OWN int report(const struct report_call *call)
 {
-    const struct table_wish wish = { caller, n_pieces };
+    const struct table_wish wish = { &call->caller, n_pieces };
+    FILE *to = call->to;
     int saved_errno = errno, error = EINVAL;
     struct table table;
 
@@ -422,8 +428,8 @@ static int report(FILE *to, const struct search_caller *caller)
 
 int gcmmap_report(FILE *to)
 {
-    struct search_caller caller;
+    struct report_call call = { .to = to };
 
-    SEARCH_LOOK_AT_CALLER(caller, NULL);
-    return report(to, &caller);
+    SEARCH_LOOK_AT_CALLER(call.caller, NULL);
+    return report(&call);
 }

@@ -144,16 +144,22 @@ static void tell(const struct why *why, void (*found)(const gcmmap_holder *holde
     }
 }
 
-static ssize_t tell_why(const struct search_caller *caller, size_t most,
-                        void (*found)(const gcmmap_holder *holder, void *data), void *data)
+struct why_call {
+    size_t most;
+    void (*found)(const gcmmap_holder *holder, void *data);
+    void *data;
+    struct search_caller caller;
+};
+
+static SEARCH_IN_FRAME_OF_ITS_OWN ssize_t tell_why(const struct why_call *call)
 {
     int saved_errno = errno, error = EINVAL;
     struct why why = { 0 };
 
-    if (found != NULL && most < PTRDIFF_MAX / sizeof *why.hits)
-        error = begin(&why, caller, most);
+    if (call->found != NULL && call->most < PTRDIFF_MAX / sizeof *why.hits)
+        error = begin(&why, &call->caller, call->most);
     if (error == 0) {
-        tell(&why, found, data);
+        tell(&why, call->found, call->data);
         error = why.gave_up ? ETIMEDOUT : 0;
     }
     end(&why);
@@ -164,10 +170,10 @@ static ssize_t tell_why(const struct search_caller *caller, size_t most,
 ssize_t gcmmap_why(const void *pointer, size_t most,
                    void (*found)(const gcmmap_holder *holder, void *data), void *data)
 {
-    struct search_caller caller;
+    struct why_call call = { .most = most, .found = found, .data = data };
 
-    SEARCH_LOOK_AT_CALLER(caller, pointer);
-    return tell_why(&caller, most, found, data);
+    SEARCH_LOOK_AT_CALLER(call.caller, pointer);
+    return tell_why(&call);
 }
 
 /* ---- text -------------------------------------------------------------------------- */
@@ -231,16 +237,21 @@ static void print_all(FILE *to, const struct why *why)
         (void)fputs("  and perhaps others: not everything was looked at, it took too long\n", to);
 }
 
-static int print_why(FILE *to, const struct search_caller *caller)
+struct print_why_call {
+    FILE *to;
+    struct search_caller caller;
+};
+
+static SEARCH_IN_FRAME_OF_ITS_OWN int print_why(const struct print_why_call *call)
 {
     int saved_errno = errno, error = EINVAL;
     struct why why = { 0 };
 
-    if (to != NULL)
-        error = begin(&why, caller, MOST_PRINTED);
+    if (call->to != NULL)
+        error = begin(&why, &call->caller, MOST_PRINTED);
     if (error == 0) {
-        print_all(to, &why);
-        error = text_finish(to);
+        print_all(call->to, &why);
+        error = text_finish(call->to);
     }
     end(&why);
     errno = error != 0 ? error : saved_errno;
@@ -249,8 +260,8 @@ static int print_why(FILE *to, const struct search_caller *caller)
 
 int gcmmap_print_why(FILE *to, const void *pointer)
 {
-    struct search_caller caller;
+    struct print_why_call call = { .to = to };
 
-    SEARCH_LOOK_AT_CALLER(caller, pointer);
-    return print_why(to, &caller);
+    SEARCH_LOOK_AT_CALLER(call.caller, pointer);
+    return print_why(&call);
 }

@@ -16,7 +16,7 @@ struct mapping {
 };
 
 /* false: nothing is mapped there. */
-static inline bool mapping_at(const void *address, struct mapping *result)
+static __attribute__((noinline, unused)) bool mapping_at(const void *address, struct mapping *result)
 {
     FILE *file = fopen("/proc/self/smaps", "r");
     char line[4400];
@@ -59,7 +59,7 @@ static inline bool has_vm_flag(const void *address, const char *flag)
 }
 
 /* Of /proc/self/status, as "VmLck:". */
-static inline size_t status_kib(const char *field)
+static __attribute__((noinline, unused)) size_t status_kib(const char *field)
 {
     FILE *file = fopen("/proc/self/status", "r");
     char line[256];

@@ -283,8 +283,10 @@ static inline bool has_bytes(const void *data, size_t n, uint64_t seed, size_t o
 
 /* ---- witnesses ------------------------------------------------------------ */
 
+/* Never part of other frames: a buffer that is not in use would be full of old pointers there. */
+
 /* Bytes of the address space that /proc/self/maps shows as mapped from this file. */
-static inline size_t bytes_mapped_from(int fd)
+static __attribute__((noinline, unused)) size_t bytes_mapped_from(int fd)
 {
     struct stat status;
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -305,7 +307,7 @@ static inline size_t bytes_mapped_from(int fd)
 }
 
 /* The line of /proc/self/maps that holds the address; false: there is none. */
-static inline bool map_line(const void *address, char *permissions, unsigned long *inode)
+static __attribute__((noinline, unused)) bool map_line(const void *address, char *permissions, unsigned long *inode)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[4400];
@@ -323,7 +325,7 @@ static inline bool map_line(const void *address, char *permissions, unsigned lon
 }
 
 /* Runs fn on the lines of /proc/self/smaps about the mapping that holds the address. */
-static inline bool smaps_of(const void *address, void (*fn)(const char *line, void *arg), void *arg)
+static __attribute__((noinline, unused)) bool smaps_of(const void *address, void (*fn)(const char *line, void *arg), void *arg)
 {
     FILE *smaps = fopen("/proc/self/smaps", "r");
     char line[4400];
@@ -343,7 +345,7 @@ static inline bool smaps_of(const void *address, void (*fn)(const char *line, vo
     return found;
 }
 
-static inline size_t count_map_lines(void)
+static __attribute__((noinline, unused)) size_t count_map_lines(void)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
     size_t n = 0;
@@ -460,7 +462,7 @@ static inline int run_quiet_run(void *arg)
 }
 
 /* Checks of a process of its own, as one: what went wrong there is shown. */
-static inline bool all_ok(int (*fn)(void *), void *arg, const char *what)
+static __attribute__((noinline, unused)) bool all_ok(int (*fn)(void *), void *arg, const char *what)
 {
     char path[] = "/tmp/gcmmap-test-XXXXXX", line[400];
     struct quiet_run run = { fn, arg, mkstemp(path) };

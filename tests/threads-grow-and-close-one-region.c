@@ -90,10 +90,11 @@ static int use_in_child(void *arg)
 {
     unsigned char *data = gcmmap_data(region);
     size_t size = gcmmap_size(region), page = (size_t)sysconf(_SC_PAGESIZE);
-    unsigned char *behind = data + ((size + page - 1) & ~(page - 1));
 
     (void)arg;
     if (data != NULL) {
+        unsigned char *behind = data + ((size + page - 1) & ~(page - 1));
+
         if (!has_bytes(data, size < 100 ? size : 100, SEED, 0) ||
             (size > 0 && !has_bytes(data + size - 1, 1, SEED, size - 1)))
             return 1;

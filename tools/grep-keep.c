@@ -203,15 +203,16 @@ static void put_out(void *n)
     for (; next < *(size_t *)n; next++) {
         const struct kept *kept = &all[order[next].index];
         struct found found = { .file = kept->file,
-                               .text = { kept->data, kept->data + kept->size },
                                .number = kept->number,
                                .offset = kept->offset,
                                .is_match = kept->is_match };
 
+        if (kept->data == NULL)
+            continue;
+        found.text = (struct span){ kept->data, kept->data + kept->size };
         if (options->count || options->top > 0)
             found.count = kept->count;
-        if (kept->data != NULL)
-            print_found(options, shower, &found);
+        print_found(options, shower, &found);
     }
 }
 
