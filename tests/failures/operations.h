@@ -296,7 +296,7 @@ static bool can_be_trimmed(void)
     return stats_now().bytes_reserved <= n_reserved;
 }
 
-#define N_SIDE_BYTES (100 * MiB)
+#define N_SIDE_BYTES ((HAS_MANY_ADDRESSES ? 100 : 40) * MiB)
 
 static gcmmap_region *hole; /* a root */
 
