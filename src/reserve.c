@@ -334,17 +334,18 @@ void reserve_after_fork_in_child(void)
 
 /* ---- inside a collection ------------------------------------------------- */
 
+#define CYCLES (((uint64_t)1 << 45) - 1) /* as many as reservation.seen_cycle has room for */
+
 bool reserve_is_reached(struct reservation *reservation)
 {
-    const uint64_t cycles = ((uint64_t)1 << 45) - 1; /* as many as there is room for */
-    uint64_t cycle = collector_cycle();
+    uint64_t cycle = collector_cycle() & CYCLES;
     unsigned char *block = reservation_block(reservation);
     unsigned char *end = block + reservation_block_bytes(reservation);
 
     if (!reservation->is_row)
         return false; /* the hook is called for an unmarked block: this one */
-    if (reservation->seen_cycle != (cycle & cycles)) {
-        reservation->seen_cycle = cycle & cycles;
+    if (reservation->seen_cycle != cycle) {
+        reservation->seen_cycle = cycle & CYCLES; /* again: so compilers see that it fits */
         reservation->seen = false;
         for (; block < end && !reservation->seen; block += collector_block_bytes(block))
             reservation->seen = collector_is_reached(block);

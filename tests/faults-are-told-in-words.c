@@ -124,7 +124,7 @@ static bool answers(const char *command, const char *wanted)
 
 static void test_code(void)
 {
-    char path[1000] = "", wanted[2000], command[2000];
+    char path[1000] = "", wanted[2100], command[2100];
     const char *said;
     uintmax_t place, of_return;
     size_t n;
