@@ -15,9 +15,11 @@ trap 'rm -rf "$work"' EXIT
 # would be hidden in ours, and gone with another program's.
 if $LD -r --force-group-allocation -o "$work/libgcmmap.o" --whole-archive "$archive" 2> "$work/why" &&
     $OBJCOPY --localize-hidden "$work/libgcmmap.o" 2> "$work/why" &&
-    $NM "$work/libgcmmap.o" | grep -q ' T _*gcmmap_map$'; then
+    $NM -g --defined-only "$work/libgcmmap.o" > "$work/names" &&
+    grep -q ' T _*gcmmap_map$' "$work/names" && ! grep -qv ' _*gcmmap_[a-z0-9_]*$' "$work/names"; then
     $AR cr "$work/libgcmmap.a" "$work/libgcmmap.o"
     cat "$work/libgcmmap.a" > "$archive"
 else
-    echo "$archive keeps its hidden names: $(tail -n 1 "$work/why")" >&2
+    why=$(tail -n 1 "$work/why")
+    echo "$archive keeps its hidden names: ${why:-they are in no symbol table}" >&2
 fi

@@ -127,8 +127,11 @@ static gcmmap_holder describe(const struct why *why, const struct search_hit *hi
         os_name_address(holder.address, name, n_name);
         holder.name = name;
     }
-    if (hit->place == SEARCH_REGION && region_at(&why->list, hit->hidden_base) != NULL)
-        holder.name = region_at(&why->list, hit->hidden_base)->name;
+    if (hit->place == SEARCH_REGION) {
+        const struct region_info *other = region_at(&why->list, hit->hidden_base);
+
+        holder.name = other != NULL ? other->name : NULL;
+    }
     return holder;
 }
 

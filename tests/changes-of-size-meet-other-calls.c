@@ -22,7 +22,7 @@ static gcmmap_region *region;
 static unsigned char *data;
 static void (*hook)(void); /* called once, when the region's pages change ... */
 static bool hook_first;    /* ... before that */
-static int n_wrong;
+static atomic_int n_wrong;
 
 __attribute__((visibility("default"))) void *mmap(void *at, size_t n, int protection, int flags,
                                                   int file, off_t offset)
