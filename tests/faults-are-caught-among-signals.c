@@ -39,7 +39,7 @@ static struct thread threads[N_THREADS];
 static atomic_uint n_over;
 static size_t page;
 static _Thread_local struct thread *me;
-static volatile unsigned char sink;
+static _Thread_local volatile unsigned char sink;
 
 static void expect(bool condition, const char *what)
 {
