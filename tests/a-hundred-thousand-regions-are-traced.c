@@ -7,29 +7,21 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "live.h"
+#include "mortal.h"
 
 #define N 100000u
 #define ACCIDENTS (N / 1000)
 
 static void **regions; /* handles, kept */
-static unsigned n_finalized;
-
-static void GC_CALLBACK count_finalized(void *object, void *unused)
-{
-    (void)object, (void)unused;
-    n_finalized++;
-}
 
 static void fill(void *flags)
 {
     for (unsigned i = 0; i < N; i++) {
         gcmmap_region *region = gcmmap_alloc(8192, *(unsigned *)flags);
-        void **words = gcmmap_data(region), **object = GC_MALLOC(2 * sizeof *object);
+        void **words = gcmmap_data(region), **object = new_mortal(2 * sizeof *object);
 
-        need(words != NULL && object != NULL, "region");
+        need(words != NULL, "region");
         object[0] = (void *)(uintptr_t)(i + 1);
-        GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, NULL, NULL, NULL);
         words[i % 1000] = object;
         regions[i] = region;
     }
@@ -49,7 +41,7 @@ static unsigned n_wrong(void)
 
 static void test(const char *name, unsigned flags)
 {
-    n_finalized = 0;
+    begin_round();
     regions = GC_MALLOC(N * sizeof *regions);
     need(regions != NULL, "GC_MALLOC");
     apart(fill, &flags);

@@ -7,7 +7,7 @@
  */
 #include <sys/syscall.h>
 
-#include "live.h"
+#include "mortal.h"
 
 #define N 200u
 #define ACCIDENTS 4u
@@ -18,13 +18,7 @@ enum moment { NEVER, INSTEAD, AFTER };
 static int fd;
 static unsigned char *data;
 static enum moment moment;
-static unsigned n_hooked, n_finalized, n_lost;
-
-static void GC_CALLBACK count_finalized(void *object, void *unused)
-{
-    (void)object, (void)unused;
-    n_finalized++;
-}
+static unsigned n_hooked, n_lost;
 
 /* INSTEAD: for want of map slots, each time. */
 __attribute__((visibility("default"))) void *mmap(void *at, size_t n, int protection, int flags,
@@ -66,11 +60,9 @@ static void fill(void *unused)
 {
     (void)unused;
     for (size_t i = 0; i < N; i++) {
-        void **object = GC_MALLOC(64);
+        void **object = new_mortal(64);
 
-        need(object != NULL, "GC_MALLOC");
         object[0] = (void *)(i + 1);
-        GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, NULL, NULL, NULL);
         ((void **)(void *)data)[i * (SIZE / sizeof object - 1) / (N - 1)] = object;
     }
 }
@@ -92,7 +84,7 @@ static void test(const char *name, unsigned flags, int (*end)(gcmmap_region *))
     gcmmap_region *volatile handle;
     int result, error;
 
-    n_finalized = 0;
+    begin_round();
     apart(map_it, &flags);
     handle = gcmmap_of(data);
     if (handle == NULL) /* by handle only */

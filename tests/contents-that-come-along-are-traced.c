@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "live.h"
+#include "mortal.h"
 
 #define N 40u /* regions, with an object each */
 #define SIZE ((size_t)20000)
@@ -14,23 +14,6 @@
 #define ROUNDS 6
 
 static gcmmap_region *kept[N];
-static unsigned n_finalized; /* of this round */
-static uintptr_t round_number;
-
-static void count_finalized(void *object, void *data)
-{
-    (void)object;
-    n_finalized += (uintptr_t)data == round_number; /* others were held by accident till now */
-}
-
-static void *new_object(void)
-{
-    void *object = GC_MALLOC(64);
-
-    need(object != NULL, "GC_MALLOC");
-    GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, (void *)round_number, NULL, NULL);
-    return object;
-}
 
 static gcmmap_region *adopt_with_pointer(size_t size)
 {
@@ -38,14 +21,14 @@ static gcmmap_region *adopt_with_pointer(size_t size)
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     need(words != MAP_FAILED, "mmap");
-    words[size / sizeof *words - 1] = new_object();
+    words[size / sizeof *words - 1] = new_mortal(64);
     return gcmmap_adopt(words, size, 0, NULL, NULL);
 }
 
 static int make_file_with_pointer(size_t size)
 {
     int fd = make_file(0, 0);
-    void *object = new_object();
+    void *object = new_mortal(64);
 
     need(ftruncate(fd, (off_t)size) == 0 &&
              pwrite(fd, &object, sizeof object, (off_t)(size - sizeof object)) == sizeof object,
@@ -88,25 +71,12 @@ static void make_all(void *arg)
     }
 }
 
-static void collect_as_bdwgc_does(void)
-{
-    GC_word first = GC_get_gc_no();
-
-    for (int i = 0; i < 100 && GC_get_gc_no() < first + 4; i++) {
-        make_noise();
-        while (GC_collect_a_little())
-            continue;
-        run_finalizers_if_asked();
-    }
-}
-
 static void test(const char *mode, struct kind kind)
 {
     unsigned n_lost = 0;
 
     for (int round = 0; round < ROUNDS; round++) {
-        n_finalized = 0;
-        round_number++;
+        begin_round();
         GC_disable();
         apart(make_all, &kind);
         GC_enable();
@@ -171,7 +141,7 @@ static void change_all(void *arg)
     const struct change *change = arg;
 
     for (unsigned i = 0; i < N_LATER; i++) {
-        void *object = new_object();
+        void *object = new_mortal(64);
 
         need(ftruncate(files[i], (off_t)SIZE) == 0 &&
                  pwrite(files[i], &object, sizeof object, (off_t)(SIZE - sizeof object)) ==
@@ -186,8 +156,7 @@ static void test_later(const char *mode, struct change change)
     unsigned n_lost = 0;
 
     for (int round = 0; round < ROUNDS; round++) {
-        n_finalized = 0;
-        round_number++;
+        begin_round();
         apart(map_all, &change);
         collect_as_bdwgc_does();
         GC_disable();
@@ -250,7 +219,7 @@ static void store_all(void *arg)
     void (*const *how)(void **, void *) = arg;
 
     for (unsigned i = 0; i < N_LATER; i++)
-        (*how)(gcmmap_data(kept[i]), new_object());
+        (*how)(gcmmap_data(kept[i]), new_mortal(64));
 }
 
 /* Into regions that are old by then. */
@@ -259,8 +228,7 @@ static void test_stores(void (*how)(void **to, void *object), const char *what)
     unsigned n_lost = 0;
 
     for (int round = 0; round < ROUNDS; round++) {
-        n_finalized = 0;
-        round_number++;
+        begin_round();
         collect_as_bdwgc_does();
         GC_disable();
         apart(store_all, &how);

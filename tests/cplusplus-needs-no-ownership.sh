@@ -2,26 +2,11 @@
 # gcmmap.hpp with each C++ compiler there is: all of it, from tests/cplusplus/header.cc.
 #
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
-: "${top_srcdir:=.}" "${top_builddir:=.}" "${BDW_GC_LIBS:=-lgc}"
+: "${BDW_GC_LIBS:=-lgc}"
 libraries=$(cd "$top_builddir/.libs" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/gcmmap-test-XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-n=0
-status=0
-
-# ok STATUS WHAT [FILE]: the file says what is wrong.
-ok()
-{
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        [ -z "$3" ] || sed 's/^/# /' "$3"
-        status=1
-    fi
-}
 
 printf '#include <span>\nint main() { return std::span<int>().size(); }\n' > "$work/modern.cc"
 strict='-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Werror'
@@ -30,8 +15,7 @@ strict="$strict -Wno-missing-field-initializers"
 
 for cxx in "${CXX:-g++}" clang++; do
     if ! $cxx -std=c++20 -fsyntax-only "$work/modern.cc" > /dev/null 2>&1; then
-        n=$((n + 1))
-        echo "ok $n - the header with $cxx # SKIP there is no such compiler, or not of C++20"
+        skip "the header with $cxx" "there is no such compiler, or not of C++20"
         continue
     fi
     printf '#include "gcmmap.hpp"\n#include "gcmmap.hpp"\n' > "$work/alone.cc"
@@ -55,5 +39,4 @@ for cxx in "${CXX:-g++}" clang++; do
     rm -rf "$work/files"
 done
 
-echo "1..$n"
-exit $status
+done_testing

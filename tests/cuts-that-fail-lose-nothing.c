@@ -4,12 +4,12 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "live.h"
+#include "mortal.h"
 
 #define N 40u
 
 static bool fails;
-static unsigned n_collected, n_finalized;
+static unsigned n_collected;
 
 __attribute__((visibility("default"))) int ftruncate(int fd, off_t size)
 {
@@ -22,12 +22,6 @@ __attribute__((visibility("default"))) int ftruncate(int fd, off_t size)
     return -1;
 }
 
-static void count_finalized(void *object, void *data)
-{
-    (void)object, (void)data;
-    n_finalized++;
-}
-
 static gcmmap_region *regions[N];
 static size_t page;
 
@@ -38,10 +32,9 @@ static void map_all(void *arg)
     (void)arg;
     for (unsigned i = 0; i < N; i++) {
         int fd = make_file(0, 0);
-        void *object = GC_MALLOC(64), **words;
+        void *object = new_mortal(64), **words;
 
-        need(object != NULL && ftruncate(fd, (off_t)(4 * page)) == 0, "file");
-        GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, NULL, NULL, NULL);
+        need(ftruncate(fd, (off_t)(4 * page)) == 0, "file");
         regions[i] = gcmmap_map_with(fd, 0, 4 * page, GCMMAP_WRITE | GCMMAP_TRACED, &options);
         need(regions[i] != NULL, "gcmmap_map_with");
         words = gcmmap_data(regions[i]);

@@ -78,7 +78,7 @@ if command -v jq > /dev/null; then
     [ ! -s said ] && [ "$(wc -l < got)" -ge "$(wc -l < wanted.all)" ]
     ok $? "jq reads it"
 else
-    ok 0 "jq reads it # SKIP there is no jq"
+    skip "jq reads it" "there is no jq"
 fi
 
 "$ours" -r --stats foo tree 2> stats > lines

@@ -2,22 +2,15 @@
 # w3m, which knows nothing of gcmmap, does the same and collects as often with files mapped.
 #
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
-: "${top_srcdir:=.}" "${top_builddir:=.}" "${CC:=cc}"
-if ! command -v w3m >/dev/null; then
-    echo "1..0 # SKIP no w3m"
-    exit 0
-fi
+command -v w3m >/dev/null || skip_all "no w3m"
 libraries=$(cd "$top_builddir/.libs" && pwd) || exit
-if [ ! -e "$libraries/libgcmmap.so" ]; then
-    echo "1..0 # SKIP no shared library"
-    exit 0
-fi
-dir=$(mktemp -d) || exit
-trap 'rm -rf "$dir"' EXIT
+[ -e "$libraries/libgcmmap.so" ] || skip_all "no shared library"
 
 # shellcheck disable=SC2086 # lists of words
-$CC -shared -fPIC -o "$dir/preload.so" -I"$top_srcdir/include" $BDW_GC_CFLAGS \
+$CC -shared -fPIC -o "$work/preload.so" -I"$top_srcdir/include" $BDW_GC_CFLAGS \
     "$top_srcdir/tests/hosts/preload.c" -L"$libraries" -Wl,-rpath,"$libraries" \
     -lgcmmap ${BDW_GC_LIBS:--lgc} || exit
 
@@ -40,36 +33,30 @@ awk 'BEGIN {
         print "</ul>"
     }
     print "</body></html>"
-}' >"$dir/page.html"
+}' >"$work/page.html"
 
-# render NAME [FILE]: to $dir/NAME.txt, with FILE mapped; "collections bytes" to $dir/NAME.count.
+# render NAME [FILE]: to $work/NAME.txt, with FILE mapped; "collections bytes" to $work/NAME.count.
 render() {
     (
         [ -z "${2-}" ] || export GCMMAP_TEST_FILE="$2"
-        GCMMAP_TEST_COUNT="$dir/$1.count" LD_PRELOAD="$dir/preload.so" \
-            w3m -dump -cols 80 "$dir/page.html" >"$dir/$1.txt" 2>"$dir/$1.err"
+        GCMMAP_TEST_COUNT="$work/$1.count" LD_PRELOAD="$work/preload.so" \
+            w3m -dump -cols 80 "$work/page.html" >"$work/$1.txt" 2>"$work/$1.err"
     )
 }
 
-n=0
-ok() { # STATUS NAME
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; fi
-}
-
-w3m -dump -cols 80 "$dir/page.html" >"$dir/alone.txt"
+w3m -dump -cols 80 "$work/page.html" >"$work/alone.txt"
 for heap in "" 16M; do
     [ -z "$heap" ] || export GC_INITIAL_HEAP_SIZE=$heap
     render counted
-    read -r plain _ <"$dir/counted.count"
+    read -r plain _ <"$work/counted.count"
     echo "# $plain collections with nothing mapped, in a heap that began with ${heap:-nothing}"
     for size in 64M 1G 4G; do
-        truncate -s "$size" "$dir/file" || continue
-        render mapped "$dir/file"
-        [ ! -s "$dir/mapped.err" ] && cmp -s "$dir/alone.txt" "$dir/mapped.txt"
+        truncate -s "$size" "$work/file" || continue
+        render mapped "$work/file"
+        [ ! -s "$work/mapped.err" ] && cmp -s "$work/alone.txt" "$work/mapped.txt"
         ok $? "the same page with $size mapped, and no word on stderr"
-        read -r collections bytes <"$dir/mapped.count"
-        [ "$bytes" = "$(stat -c %s "$dir/file")" ]
+        read -r collections bytes <"$work/mapped.count"
+        [ "$bytes" = "$(stat -c %s "$work/file")" ]
         ok $? "which was mapped to the end"
         difference=$((collections - plain))
         [ $((difference * 100)) -le $((15 * plain)) ] && [ $((difference * 100)) -ge $((-15 * plain)) ]
@@ -77,4 +64,4 @@ for heap in "" 16M; do
         echo "# $collections collections"
     done
 done
-echo "1..$n"
+done_testing

@@ -3,41 +3,13 @@
 # programs in C and C++ are built against it, shared and static; and uninstalling leaves nothing.
 #
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
-: "${top_srcdir:=.}" "${top_builddir:=.}" "${CC:=cc}" "${CXX:=c++}" "${MAKE:=make}"
-: "${PKG_CONFIG:=pkg-config}"
-LC_ALL=C
-export LC_ALL
+: "${MAKE:=make}" "${PKG_CONFIG:=pkg-config}"
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR GCMMAP_CFLAGS GCMMAP_LIBS
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/gcmmap-test-XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-n=0
-status=0
-
-# ok STATUS WHAT [FILE]: the file says what is wrong.
-ok()
-{
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        [ -z "$3" ] || sed 's/^/# /' "$3"
-        status=1
-    fi
-}
-
-skip()
-{
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
-
-if ! command -v "$PKG_CONFIG" > /dev/null; then
-    echo "1..0 # SKIP there is no pkg-config"
-    exit 0
-fi
+command -v "$PKG_CONFIG" > /dev/null || skip_all "there is no pkg-config"
 
 # The runtimes' modules stay out: libtool links them again when it installs them, and while it
 # does they are not where the other tests look.  (`make distcheck` installs all.)
@@ -244,5 +216,4 @@ find "$work/root" ! -type d > "$work/left"
 [ ! -s "$work/left" ]
 ok $? "nothing is left" "$work/left"
 
-echo "1..$n"
-exit $status
+done_testing

@@ -3,30 +3,12 @@
 # arguments and errors; and what can be said with a constant is in the manual.
 #
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
-: "${top_srcdir:=.}" "${top_builddir:=.}" "${CC:=cc}"
-LC_ALL=C
-export LC_ALL
 header=$top_srcdir/include/gcmmap.h
 pages=$top_srcdir/doc/man
 library=$top_builddir/.libs/libgcmmap.so
-work=$(mktemp -d "${TMPDIR:-/tmp}/gcmmap-test-XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-n=0
-status=0
-
-# ok STATUS WHAT [FILE]: the file says what is wrong.
-ok()
-{
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        [ -z "$3" ] || sed 's/^/# /' "$3"
-        status=1
-    fi
-}
 
 # Declarations, one a line: type name(arguments).
 $CC -E -P "$header" | tr '\n' ' ' | tr ';' '\n' |
@@ -55,8 +37,7 @@ if [ -f "$library" ] && command -v nm > /dev/null; then
         diff "$work/names" - > "$work/difference"
     ok $? "the library exports them" "$work/difference"
 else
-    n=$((n + 1))
-    echo "ok $n - the library exports them # SKIP no shared library, or no nm"
+    skip "the library exports them" "no shared library, or no nm"
 fi
 while read -r name; do
     grep -q "Xr $name 3" "$pages/gcmmap.7" || echo "$name"
@@ -100,5 +81,4 @@ done < "$work/constants" > "$work/missing"
 [ ! -s "$work/missing" ]
 ok $? "the manual names $(wc -l < "$work/constants" | tr -d ' ') constants" "$work/missing"
 
-echo "1..$n"
-exit $status
+done_testing

@@ -6,35 +6,12 @@
 # more closely; what it finds may be meant, and then the baseline is to be made anew.
 #
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
-: "${top_srcdir:=.}" "${top_builddir:=.}" "${CC:=cc}"
-LC_ALL=C
-export LC_ALL CC
+export CC
 abi=$top_srcdir/tests/abi
 library=$top_builddir/.libs/libgcmmap.so
-work=$(mktemp -d "${TMPDIR:-/tmp}/gcmmap-test-XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-n=0
-status=0
-
-# ok STATUS WHAT [FILE]: the file says what is wrong.
-ok()
-{
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        [ -z "$3" ] || sed 's/^/# /' "$3"
-        status=1
-    fi
-}
-
-skip()
-{
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
 
 sh "$abi/describe.sh" "$top_srcdir" > "$work/now" 2> "$work/errors"
 ok $? "the interface can be described" "$work/errors"
@@ -74,5 +51,4 @@ else
     ok $? "abidiff finds no change (if it is meant: make abi-baseline)" "$work/changes"
 fi
 
-echo "1..$n"
-exit $status
+done_testing

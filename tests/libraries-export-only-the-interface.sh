@@ -3,36 +3,11 @@
 # and the header needs nothing but a C11 or C++ compiler.
 #
 # SPDX-License-Identifier: MIT
-
-: "${top_srcdir:=.}" "${top_builddir:=.}" "${CC:=cc}" "${CXX:=c++}"
-LC_ALL=C
-export LC_ALL
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
 header=$top_srcdir/include/gcmmap.h
 library=$top_builddir/.libs/libgcmmap.so
-work=$(mktemp -d "${TMPDIR:-/tmp}/gcmmap-test-XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-n=0
-status=0
-
-# ok STATUS WHAT [FILE]: the file says what is wrong.
-ok()
-{
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        [ -z "$3" ] || sed 's/^/# /' "$3"
-        status=1
-    fi
-}
-
-skip()
-{
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
 
 have()
 {
@@ -132,5 +107,4 @@ END
     fi
 fi
 
-echo "1..$n"
-exit $status
+done_testing

@@ -17,7 +17,7 @@ CR_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/run-crystal.sh
 
 check_PROGRAMS = $(c_tests)
 TESTS = $(c_tests) $(shell_tests) $(guile_tests) $(ecl_tests) $(crystal_tests)
-EXTRA_DIST += $(shell_tests) tests/inject.h tests/live.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h tests/timers.h
+EXTRA_DIST += $(shell_tests) tests/inject.h tests/live.h tests/mortal.h tests/peers.h tests/run-again.sh tests/smaps.h tests/tap.h tests/tap.sh tests/timers.h
 EXTRA_DIST += tests/tsan/suppressions tests/tsan/waits.c tests/tsan/waits.h
 EXTRA_DIST += tests/cplusplus/header.cc tests/grep/setup.sh
 EXTRA_DIST += $(guile_tests) tests/run-guile.sh tests/guile/tap.scm

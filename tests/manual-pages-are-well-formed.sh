@@ -2,32 +2,13 @@
 # The manual pages are clean mdoc, and each function of a page leads to it.
 #
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
-: "${top_srcdir:=.}" "${top_builddir:=.}"
-LC_ALL=C
-export LC_ALL
 pages=$top_srcdir/doc/man
-work=$(mktemp -d "${TMPDIR:-/tmp}/gcmmap-test-XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-n=0
-status=0
-
-# ok STATUS WHAT [FILE]: the file says what is wrong.
-ok()
-{
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        [ -z "$3" ] || sed 's/^/# /' "$3"
-        status=1
-    fi
-}
 
 if ! command -v mandoc > /dev/null; then
-    n=$((n + 1))
-    echo "ok $n - mandoc finds nothing wrong # SKIP there is no mandoc"
+    skip "mandoc finds nothing wrong" "there is no mandoc"
 else
     # Whether other manuals are installed here is not their fault.
     mandoc -Tlint -W style "$pages"/*.[0-9] 2> /dev/null |
@@ -59,5 +40,4 @@ done < "$work/referred" > "$work/missing"
 [ ! -s "$work/missing" ]
 ok $? "they refer to each other by names that are there" "$work/missing"
 
-echo "1..$n"
-exit $status
+done_testing

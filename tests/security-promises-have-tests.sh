@@ -3,20 +3,10 @@
 #
 # SPDX-License-Identifier: MIT
 set -u
-: "${top_srcdir:=.}"
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
 promises=$top_srcdir/SECURITY.md
-n=0 failed=0
-
-ok() {
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        failed=1
-    fi
-}
 
 # Rows of the table but for its head: | promise | tests |
 table=$(sed -n 's/^| \(.*\) |$/\1/p' "$promises" | sed 1d)
@@ -30,5 +20,4 @@ for test in $(printf '%s\n' "$table" | sed 's/.* | //' | grep -o '`[^`]*`' | tr 
     grep -q "tests/$test\(\.sh\)\?\( \\\\\)\?\$" "$top_srcdir/tests/local.mk"
     ok $? "$test"
 done
-echo "1..$n"
-exit $failed
+done_testing

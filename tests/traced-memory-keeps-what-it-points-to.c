@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "live.h"
+#include "mortal.h"
 
 #define N_REGIONS 8u
 #define N_EACH 25u /* objects held by one region */
@@ -23,25 +23,15 @@ struct witness {
     char text[48];
 };
 
-static unsigned n_finalized; /* of this round */
-static uintptr_t round_number;
 static uintptr_t hidden_links[N]; /* cleared by the collector when their object dies */
 static size_t page;
 
-static void GC_CALLBACK count_finalized(void *object, void *data)
-{
-    (void)object;
-    n_finalized += (uintptr_t)data == round_number;
-}
-
 static __attribute__((noinline)) struct witness *new_witness(unsigned i)
 {
-    struct witness *witness = GC_MALLOC(sizeof *witness);
+    struct witness *witness = new_mortal(sizeof *witness);
 
-    need(witness != NULL, "GC_MALLOC");
     witness->number = i * UINT64_C(0x0101010101010101);
     snprintf(witness->text, sizeof witness->text, "witness number %u", i);
-    GC_REGISTER_FINALIZER_NO_ORDER(witness, count_finalized, (void *)round_number, NULL, NULL);
     hidden_links[i] = hide(witness);
     need(GC_general_register_disappearing_link((void **)&hidden_links[i], witness) == GC_SUCCESS,
          "disappearing link");
@@ -180,8 +170,7 @@ static void begin(void)
 {
     collect_thoroughly();
     n_live_before = stats_now().n_live;
-    n_finalized = 0;
-    round_number++;
+    begin_round();
     for (unsigned i = 0; i < N; i++) {
         (void)GC_unregister_disappearing_link((void **)&hidden_links[i]);
         hidden_links[i] = 0;

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "live.h"
+#include "mortal.h"
 
 #define N 50u
 #define ACCIDENTS 2u
@@ -13,13 +13,6 @@
 
 static int fd; /* what is written to it is read through the mapping */
 static unsigned char *data;
-static unsigned n_finalized;
-
-static void GC_CALLBACK count_finalized(void *object, void *unused)
-{
-    (void)object, (void)unused;
-    n_finalized++;
-}
 
 /* From the file's first word to its last: pointers that no memory of ours holds. */
 static void write_pointers(void *unused)
@@ -28,11 +21,9 @@ static void write_pointers(void *unused)
 
     (void)unused;
     for (size_t i = 0; i < N; i++) {
-        void *object = GC_MALLOC(64);
+        void *object = new_mortal(64);
         off_t at = (off_t)(i * (n_words - 1) / (N - 1) * sizeof object);
 
-        need(object != NULL, "GC_MALLOC");
-        GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, NULL, NULL, NULL);
         need(pwrite(fd, &object, sizeof object, at) == sizeof object, "pwrite");
     }
 }
@@ -48,7 +39,7 @@ static void holds_until_truncated(const char *name, unsigned flags)
     int fault;
 
     fd = make_file(1, FILE_SIZE);
-    n_finalized = 0;
+    begin_round();
     GC_disable();
     apart(map_file, &flags);
     apart(write_pointers, NULL);
@@ -70,7 +61,7 @@ static void holds_until_truncated(const char *name, unsigned flags)
 static void need_not_hold(const char *name, unsigned flags)
 {
     fd = make_file(1, FILE_SIZE);
-    n_finalized = 0;
+    begin_round();
     apart(map_file, &flags);
     apart(write_pointers, NULL);
     collect_thoroughly();

@@ -3,30 +3,12 @@
 # pages of doc/ and the README lead to files that are there.
 #
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC1091,SC2154 # sourced
+. "${top_srcdir:=.}/tests/tap.sh"
 
-: "${top_srcdir:=.}" "${top_builddir:=.}"
-LC_ALL=C
-export LC_ALL
 sources=$(cd "$top_srcdir" && pwd)
 tutorial=$sources/doc/tutorial.md
 programs=$(cd "$top_builddir/examples" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/gcmmap-test-XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-n=0
-status=0
-
-# ok STATUS WHAT [FILE]: the file says what is wrong.
-ok()
-{
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        [ -z "$3" ] || sed 's/^/# /' "$3"
-        status=1
-    fi
-}
 
 # Each piece in a file of its own, whose first line is the name of the program's source; each
 # transcript in another.
@@ -72,5 +54,4 @@ for page in $(cd "$sources" && echo ./*.md doc/*.md); do
     ok $? "links of $page lead to files" "$work/missing"
 done
 
-echo "1..$n"
-exit $status
+done_testing

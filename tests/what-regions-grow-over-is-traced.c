@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "live.h"
+#include "mortal.h"
 
 #define N 40u /* regions, with an object each */
 #define LARGE ((size_t)40 * MiB)
@@ -16,23 +16,6 @@ static size_t page;
 static gcmmap_region **kept; /* in the heap, alone in its pages */
 static int fds[N];
 static gcmmap_weak weak[N];
-static unsigned n_finalized; /* of this round */
-static uintptr_t round_number;
-
-static void count_finalized(void *object, void *data)
-{
-    (void)object;
-    n_finalized += (uintptr_t)data == round_number; /* others were held by accident till now */
-}
-
-static void *new_object(void)
-{
-    void *object = GC_MALLOC(64);
-
-    need(object != NULL, "GC_MALLOC");
-    GC_REGISTER_FINALIZER_NO_ORDER(object, count_finalized, (void *)round_number, NULL, NULL);
-    return object;
-}
 
 struct kind {
     const char *name;
@@ -76,7 +59,7 @@ static void grow_all(void *arg)
     const struct kind *kind = arg;
 
     for (unsigned i = 0; i < kind->n; i++) {
-        void *object = new_object();
+        void *object = new_mortal(64);
 
         need(pwrite(fds[i], &object, sizeof object, (off_t)(kind->after - sizeof object)) ==
                  sizeof object,
@@ -84,18 +67,6 @@ static void grow_all(void *arg)
         need(kind->show(kept[i], kind->after) == 0 && gcmmap_size(kept[i]) == kind->after,
              kind->name);
         GC_reachable_here(object);
-    }
-}
-
-static void collect_as_bdwgc_does(void)
-{
-    GC_word first = GC_get_gc_no();
-
-    for (int i = 0; i < 100 && GC_get_gc_no() < first + 4; i++) {
-        make_noise();
-        while (GC_collect_a_little())
-            continue;
-        run_finalizers_if_asked();
     }
 }
 
@@ -122,8 +93,7 @@ static void test(const char *mode, struct kind kind)
     for (int round = 0; round < ROUNDS; round++) {
         unsigned n_alive = 0;
 
-        n_finalized = 0;
-        round_number++;
+        begin_round();
         memset(weak, 0, sizeof weak);
         apart(map_all, &kind);
         collect_as_bdwgc_does();

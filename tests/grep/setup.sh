@@ -1,20 +1,15 @@
 # Sourced by the tests of gcmmap-grep: TAP, a directory of their own, and files of all kinds in it.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC1091,SC2154
 #
 # SPDX-License-Identifier: MIT
 
-: "${top_builddir:=.}"
+. "$top_srcdir/tests/tap.sh"
 case $top_builddir in
 /*) ours=$top_builddir/gcmmap-grep ;;
 *) ours=$PWD/$top_builddir/gcmmap-grep ;;
 esac
-n=0
-failed=0
 
-if [ ! -x "$ours" ]; then
-    echo "1..0 # SKIP built without gcmmap-grep (libpcre2-dev)"
-    exit 0
-fi
+[ -x "$ours" ] || skip_all "built without gcmmap-grep (libpcre2-dev)"
 # Not by libtool's script, which takes ten times as long as a search.
 if [ -x "${ours%/*}/.libs/gcmmap-grep" ]; then
     LD_LIBRARY_PATH=${ours%/*}/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -22,29 +17,10 @@ if [ -x "${ours%/*}/.libs/gcmmap-grep" ]; then
     ours=${ours%/*}/.libs/gcmmap-grep
 fi
 
-directory=$(mktemp -d)
-trap 'rm -rf "$directory"' EXIT
-trap 'exit 1' INT TERM
-cd "$directory" || exit 99
+cd "$work" || exit 99
 unset GREP_COLOR GREP_COLORS
 LC_ALL=C.UTF-8
 export LC_ALL
-
-# ok STATUS WHAT
-ok() {
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        failed=1
-    fi
-}
-
-done_testing() {
-    echo "1..$n"
-    exit $failed
-}
 
 # A tree with text, binary files and what lies at the edges of both.
 make_tree() {
