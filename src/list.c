@@ -210,8 +210,10 @@ static SEARCH_IN_FRAME_OF_ITS_OWN int list(const struct list_call *call)
 
 int gcmmap_list(FILE *to, unsigned flags)
 {
-    struct list_call call = { .to = to, .flags = flags };
+    struct list_call call;
 
+    call.to = to;
+    call.flags = flags;
     SEARCH_LOOK_AT_CALLER(call.caller, NULL);
     return list(&call);
 }

@@ -428,8 +428,9 @@ static SEARCH_IN_FRAME_OF_ITS_OWN int report(const struct report_call *call)
 
 int gcmmap_report(FILE *to)
 {
-    struct report_call call = { .to = to };
+    struct report_call call;
 
+    call.to = to;
     SEARCH_LOOK_AT_CALLER(call.caller, NULL);
     return report(&call);
 }

@@ -173,8 +173,11 @@ static SEARCH_IN_FRAME_OF_ITS_OWN ssize_t tell_why(const struct why_call *call)
 ssize_t gcmmap_why(const void *pointer, size_t most,
                    void (*found)(const gcmmap_holder *holder, void *data), void *data)
 {
-    struct why_call call = { .most = most, .found = found, .data = data };
+    struct why_call call;
 
+    call.most = most;
+    call.found = found;
+    call.data = data;
     SEARCH_LOOK_AT_CALLER(call.caller, pointer);
     return tell_why(&call);
 }
@@ -263,8 +266,9 @@ static SEARCH_IN_FRAME_OF_ITS_OWN int print_why(const struct print_why_call *cal
 
 int gcmmap_print_why(FILE *to, const void *pointer)
 {
-    struct print_why_call call = { .to = to };
+    struct print_why_call call;
 
+    call.to = to;
     SEARCH_LOOK_AT_CALLER(call.caller, pointer);
     return print_why(&call);
 }
