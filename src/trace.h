@@ -21,6 +21,9 @@
 #include <sys/sdt.h>
 #ifdef __clang__ /* it is the header's macros that it complains of */
 #pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#if __has_warning("-Wc23-extensions")
+#pragma clang diagnostic ignored "-Wc23-extensions"
+#endif
 #endif
 #define TRACE_PROBE1(name, a) DTRACE_PROBE1(gcmmap, name, a)
 #define TRACE_PROBE4(name, a, b, c, d) DTRACE_PROBE4(gcmmap, name, a, b, c, d)

@@ -93,7 +93,7 @@ static void test_life(unsigned flags, const char *what)
     collect_with_noise();
     apart(check_kept, NULL);
     ok(n_wrong == 0 && n_told == 0, "%s: pointers keep them", what);
-    memset(kept, 0, sizeof kept);
+    clear_roots(kept, sizeof kept);
     collect_thoroughly();
     ok(n_told >= N_REGIONS - 3 && n_wrong == 0,
        "%s: without, %u are released, and their owner told", what, n_told);

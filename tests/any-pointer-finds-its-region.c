@@ -111,8 +111,8 @@ static void test_many(void)
     ok(n_owned > 50000 && n_owned < 190000, "of both sorts");
     for (int i = 0; i < N_MANY; i++)
         need(gcmmap_unmap_now(many[i]) == 0, "unmap");
-    memset(many, 0, sizeof many);
-    memset(bytes_of_many, 0, sizeof bytes_of_many);
+    clear_roots(many, sizeof many);
+    clear_roots(bytes_of_many, sizeof bytes_of_many);
 }
 
 /* ---- what belongs to nobody ----------------------------------------------------------- */

@@ -62,7 +62,7 @@ static void test_limit(gcmmap_region *(*map)(void), const char *what)
     kept[1] = NULL;
     kept[2] = NULL;
     ok(map() != NULL, "what is dropped makes room");
-    memset(kept, 0, sizeof kept);
+    clear_roots(kept, sizeof kept);
     set(0, 0, 0);
     collect_thoroughly();
 }

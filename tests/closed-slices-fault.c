@@ -183,7 +183,7 @@ static void test_stale_slices(void)
 
     for (int i = 0; i < N_STALE; i++)
         hidden_handles[i] = ~(uintptr_t)stale[i];
-    memset(stale, 0, sizeof stale);
+    clear_roots(stale, sizeof stale);
     memset((void *)stale_keepers, 0, sizeof stale_keepers);
     forget_fault();
     collect_thoroughly();

@@ -82,7 +82,7 @@ static void test(const char *mode, struct kind kind)
         GC_enable();
         collect_as_bdwgc_does();
         n_lost += n_finalized;
-        memset(kept, 0, sizeof kept);
+        clear_roots(kept, sizeof kept);
         collect_thoroughly();
     }
     ok(n_lost == 0, "%s, %s: of %d objects %u are lost", mode, kind.name, ROUNDS * (int)kind.n,
@@ -166,7 +166,7 @@ static void test_later(const char *mode, struct change change)
         n_lost += n_finalized;
         for (unsigned i = 0; i < N_LATER; i++)
             close(files[i]);
-        memset(kept, 0, sizeof kept);
+        clear_roots(kept, sizeof kept);
         collect_thoroughly();
     }
     ok(n_lost == 0, "%s, %s: of %d objects %u are lost", mode, change.name, ROUNDS * (int)N_LATER,
@@ -264,7 +264,7 @@ int main(void)
     test_stores(store, "stored");
     test_stores(copy_in, "copied in");
     test_stores(read_in, "read");
-    memset(kept, 0, sizeof kept);
+    clear_roots(kept, sizeof kept);
     test_both("incremental");
     return done_testing();
 }

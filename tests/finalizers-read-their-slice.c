@@ -135,7 +135,7 @@ static void finalizer_reads(const char *kind, register_function *register_finali
     ok(n_wrong == 0, "%s: all found their bytes and could map, close and collect", kind);
     apart(check_resurrected, &all_right);
     ok(all_right, "%s: %u brought back to life still have theirs", kind, n_resurrected);
-    memset(resurrected, 0, sizeof resurrected);
+    clear_roots(resurrected, sizeof resurrected);
     n_resurrected = 0;
     collect_thoroughly();
     ok(count_mapped() <= ACCIDENTS, "%s: then the regions go, up to %zu", kind, count_mapped());
@@ -239,7 +239,7 @@ static void on_demand_too(void)
     ok(n_finalized >= N_OBJECTS - ACCIDENTS && n_wrong == 0,
        "finalization on demand: %u finalizers found their bytes", n_finalized);
     GC_set_finalize_on_demand(host_is_on_demand());
-    memset(resurrected, 0, sizeof resurrected);
+    clear_roots(resurrected, sizeof resurrected);
     n_resurrected = 0;
     collect_thoroughly();
     ok(count_mapped() <= 2 * ACCIDENTS, "then the regions go, up to %zu", count_mapped());

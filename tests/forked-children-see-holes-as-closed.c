@@ -92,8 +92,8 @@ static int look(void *arg)
     for (unsigned i = 0; i < N_REGIONS; i += 2)
         if (gcmmap_unmap_now(handles[i]) != 0)
             return 7;
-    memset(handles, 0, sizeof handles);
-    memset(slices, 0, sizeof slices);
+    clear_roots(handles, sizeof handles);
+    clear_roots(slices, sizeof slices);
     collect_thoroughly();
     for (unsigned i = 0; i < 300; i++)
         if (gcmmap_data(map_one(i % N_REGIONS)) == NULL)
@@ -138,8 +138,8 @@ static int look_after_take(void *arg)
     }
     if (n_inside > 0 && n_lost == 0)
         return 2;
-    memset(handles, 0, sizeof handles);
-    memset(slices, 0, sizeof slices);
+    clear_roots(handles, sizeof handles);
+    clear_roots(slices, sizeof slices);
     collect_thoroughly();
     for (unsigned i = 0; i < 200; i++) {
         unsigned char *data = gcmmap_data(map_one(i % 5));

@@ -272,7 +272,7 @@ static void test_reuse(void)
         for (size_t i = 0; i < 300; i++)
             if (i % 2 == round % 2)
                 need(gcmmap_unmap_now(regions[i]) == 0, "unmap");
-        memset(regions, 0, sizeof regions);
+        clear_roots(regions, sizeof regions);
         collect_thoroughly();
     }
     ok(n_wrong == 0, "900 regions, one after the other in the same places (%zu wrong)", n_wrong);

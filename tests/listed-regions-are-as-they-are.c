@@ -222,7 +222,7 @@ static void test_many(void)
         last = at;
     }
     ok(n_names != 0, "in the order of addresses");
-    memset(many, 0, sizeof many);
+    clear_roots(many, sizeof many);
     collect_thoroughly();
     need(list(GCMMAP_LIST_JSON), "list");
     ok(count(text, "\"handle\"") <= n_before + 25, "listing keeps nothing (%td)",

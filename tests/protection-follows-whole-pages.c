@@ -249,7 +249,7 @@ static void test_traced(void)
     collect_with_noise();
     ok(count_lost() == 0, "also once they may be read again");
     need(protect_all(0), "protect");
-    memset(regions, 0, sizeof regions);
+    clear_roots(regions, sizeof regions);
     collect_thoroughly();
     ok(stats_now().n_live <= ACCIDENTS, "protected regions die as all others (%zu live)",
        stats_now().n_live);

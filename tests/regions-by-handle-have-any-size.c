@@ -59,7 +59,7 @@ static void test_life(void)
     ok(gcmmap_unmap_now(handles[3]) == 0 && gcmmap_of(slices[3]) == NULL &&
            inode_at(slices[3]) != inode,
        "unmap_now works too");
-    memset(handles, 0, sizeof handles);
+    clear_roots(handles, sizeof handles);
     collect_thoroughly();
     ok(bytes_mapped_from(fd) <= 2 * 2 * SIZE, "in the end all are gone");
 }

@@ -294,7 +294,7 @@ static void test_life(void)
                    !has_bytes(last[i] - 100, 99, SEED, 49900 - (size_t)i % 2);
     ok(n_wrong == 0, "pointers to bytes that were added keep a region");
     ok(n_descriptors() == n_before + N_REGIONS, "which has its file open");
-    memset(last, 0, sizeof last);
+    clear_roots(last, sizeof last);
     memset((void *)keepers, 0, sizeof keepers);
     collect_thoroughly();
     for (int i = 0; i < N_REGIONS; i++)

@@ -106,6 +106,13 @@ static __attribute__((noinline, unused)) void scrub(void)
         wipe[i] = 0;
 }
 
+/* Static data: as nothing reads it after that, compilers would leave memset() out, and stores before. */
+static inline void clear_roots(void *data, size_t n_bytes)
+{
+    memset(data, 0, n_bytes);
+    __asm__ volatile("" : : "r"(data) : "memory");
+}
+
 /* Calls fn in a frame of its own, of which nothing is left afterwards. */
 static __attribute__((noinline, unused)) void apart(void (*fn)(void *), void *arg)
 {
