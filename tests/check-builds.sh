@@ -180,7 +180,7 @@ modes() {
 }
 
 with_libgc() {
-    PKG_CONFIG_PATH=$1/lib/pkgconfig LD_LIBRARY_PATH=$1/lib build "libgc in $(basename "$1")" check
+    PKG_CONFIG_PATH=$1/lib/pkgconfig LD_LIBRARY_PATH=$1/lib build "libgc in $(basename "$1")" check --without-crystal
 }
 
 # What the tests look at there: /proc and shared memory; gone again when it is over.
