@@ -77,7 +77,7 @@ static bool run(const char *environment, const char *program)
 {
     char command[9000];
 
-    snprintf(command, sizeof command, "env -u GCMMAP_TRACE -u GCMMAP_STATS %s %s act / >out 2>err",
+    snprintf(command, sizeof command, "env -u GCMMAP_TRACE -u GCMMAP_STATS %s '%s' act / >out 2>err",
              environment, program);
     if (system(command) != 0)
         return false;
