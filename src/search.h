@@ -45,8 +45,9 @@ struct search_caller {
 /*
  * In the public call itself.  Its own frame is not looked at, its caller's is; so the pointer must be
  * in no register that is saved here, and no register may be in other use yet whose old value would
- * be kept in that frame.  So before it the call puts its arguments into memory, one by one (clearing a whole
- * struct takes a register on i386), and after it calls a function in a frame of its own.
+ * be kept in that frame.  So before it the call puts its arguments into memory, one by one
+ * (clearing a whole struct takes a register on i386), and after it calls a function in a frame of
+ * its own.
  */
 #define SEARCH_IN_FRAME_OF_ITS_OWN __attribute__((noinline))
 #define SEARCH_LOOK_AT_CALLER(caller, pointer)                                                     \
